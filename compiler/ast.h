@@ -10,7 +10,7 @@
 
 #include "compiler/source.h"
 #include "ir/arena.h"
-#include "ir/symbols.h"
+#include "ir/names.h"
 
 typedef uint32_t qn__node_id;
 enum { QN__NO_NODE = 0 };
@@ -29,7 +29,7 @@ enum {
 #undef QN__AST_CHILD
 };
 
-typedef enum qn__ast_node_class { QN__CLASS_ITEM, QN__CLASS_PART, QN__CLASS_STATEMENT, QN__CLASS_EXPRESSION } qn__ast_node_class;
+typedef enum qn__ast_node_class { QN__NODE_CLASS_ITEM, QN__NODE_CLASS_PART, QN__NODE_CLASS_STATEMENT, QN__NODE_CLASS_EXPRESSION } qn__ast_node_class;
 
 typedef enum qn__ast_unary {
 #define QN__AST_UNARY(name, spelling) QN__UNARY_OP_##name,
@@ -84,7 +84,7 @@ typedef struct qn__ast_node {
     uint8_t kind;  // qn__ast_kind
     uint8_t op;
     uint16_t flags;
-    qn__symbol name;
+    qn__name name;
     qn__span span;
     uint32_t name_begin;   // where `name` stands in the file, for the kinds that have one; see qn__ast_name_span
     uint32_t child_begin;  // in qn__ast.children
@@ -103,7 +103,7 @@ typedef struct qn__ast_item {
 
 typedef struct qn__ast {
     qn__arena *arena;
-    qn__symbols *symbols;
+    qn__names *names;
     qn__ast_node *nodes;  // nodes[0] is unused
     size_t node_count;
     size_t node_capacity;
@@ -117,7 +117,7 @@ typedef struct qn__ast {
 } qn__ast;
 
 // NULL when out of memory.
-qn__ast *qn__ast_create(qn__arena *arena, qn__symbols *symbols);
+qn__ast *qn__ast_create(qn__arena *arena, qn__names *names);
 
 // Adds a node with these children; 0 when out of memory (which the arena remembers).
 qn__node_id qn__ast_add(qn__ast *ast, qn__ast_node node, const qn__node_id *children, size_t count);

@@ -41,11 +41,11 @@ typedef struct qn__argument {
 #define QN__SAY_UINT(integer) ((qn__argument){.type = 'u', .value.natural = (integer)})
 #define QN__SAY_CHAR(code_point) ((qn__argument){.type = 'c', .value.character = (code_point)})
 
-typedef struct qn__remark {
+typedef struct qn__diagnostic_part {
     qn__span span;  // QN__NO_SPAN for none
     const char *text;
-    struct qn__remark *next;
-} qn__remark;
+    struct qn__diagnostic_part *next;
+} qn__diagnostic_part;
 
 typedef struct qn__diagnostic {
     qn__diagnostic_id id;
@@ -53,8 +53,8 @@ typedef struct qn__diagnostic {
     const char *message;   // the table's text with the arguments in it
     const char *found;     // NULL when not given
     const char *expected;  // NULL when not given
-    qn__remark *notes;  // in the order of adding
-    qn__remark *hints;  // in the order of adding; spans unused
+    qn__diagnostic_part *notes;  // in the order of adding
+    qn__diagnostic_part *hints;  // in the order of adding; spans unused
     struct qn__diagnostic_sink *sink;
     bool discarded;
     uint32_t order;

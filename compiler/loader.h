@@ -8,15 +8,15 @@
 // How imported files are read; the library itself opens none. `path` is the importing file's folder joined with the
 // written path, normalised. On success returns true and sets *text (released through `release`, may be NULL) and
 // *length. On failure returns false and may set *message to a static text such as "no such file".
-typedef struct qn__loader {
+typedef struct qn__import_reader {
     void *user;
     bool (*read)(void *user, const char *path, const char **text, size_t *length, const char **message);
     void (*release)(void *user, const char *text);
-} qn__loader;
+} qn__import_reader;
 
 typedef struct qn__program {
     qn__arena *arena;
-    qn__symbols *symbols;
+    qn__names *names;
     qn__sources sources;
     qn__diagnostic_sink sink;
     qn__ast *ast;
@@ -25,10 +25,10 @@ typedef struct qn__program {
 // Makes an empty program in the arena. False when out of memory.
 bool qn__program_init(qn__program *program, qn__arena *arena);
 
-// Parses the prelude (unless `without_prelude`), then `text` as the main file, then its imports. `loader` may be
+// Parses the prelude (unless `without_prelude`), then `text` as the main file, then its imports. `reader` may be
 // NULL: then imports are errors. Returns true when no error was reported; the tree is there in any case (as much as
 // could be parsed). Reports OUT_OF_MEMORY when the arena failed.
 bool qn__program_parse(qn__program *program, const char *path, const char *text, size_t length,
-                       const qn__loader *loader, bool without_prelude);
+                       const qn__import_reader *reader, bool without_prelude);
 
 #endif
