@@ -1,0 +1,175 @@
+/* Quern: numeric kernels, compiled at run time. The one header of libquern.
+ *
+ *     qn_context *context;  qn_module *module;  qn_kernel *kernel;  qn_array *z = NULL;  qn_error error;
+ *     qn_context_create(NULL, &context, &error);
+ *     qn_module_from_file(context, "saxpy.qn", &module, &error);
+ *     qn_kernel_create(module, "saxpy", NULL, &kernel, &error);
+ *     const DLTensor *inputs[] = {qn_array_tensor(a), qn_array_tensor(x), qn_array_tensor(y)};
+ *     qn_call(kernel, inputs, 3, &z, 1, NULL, &error);
+ *
+ * Conventions
+ * - A function that can fail returns a qn_status, 0 for success, and fills in *error when error is not NULL.
+ * - A handle made by a `create`, `from` or `call` function is released by the caller with the matching `destroy`;
+ *   destroying NULL does nothing. A module keeps its context, a kernel its module, alive: order does not matter.
+ * - All functions are thread-safe but for `destroy` of a handle that another thread still uses. A kernel is immutable and
+ *   may be called by many threads at once.
+ * - The library never prints, exits or aborts. Strings are UTF-8, and live as long as the handle that they were asked of.
+ * - Arrays are exchanged as DLPack's DLTensor: shape and strides count elements, strides == NULL means row-major. Inputs are
+ *   never modified. bool is type code 6 (kDLBool) with 8 bits, one byte of 0 or 1. */
+#ifndef QN_QUERN_H
+#define QN_QUERN_H
+
+#include <dlpack/dlpack.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QN_VERSION "0.1.0"
+enum { QN_MAX_RANK = 8, QN_DL_BOOL = 6 };
+
+/* Statuses; `quern` exits with the same numbers. */
+typedef enum qn_status {
+    QN_OK = 0,
+    QN_FAULT = 1,     /* a run-time error of the kernel: error->fault says where */
+    QN_USAGE = 2,     /* a wrong argument: unknown name, type, rank, size, NULL */
+    QN_SOURCE = 3,    /* errors in the source: see the diagnostics */
+    QN_IO = 4,        /* a file cannot be read or written, or its content is malformed */
+    QN_RESOURCE = 5,  /* out of memory, or a limit */
+    QN_STOPPED = 6,   /* cancelled, or past its deadline */
+    QN_INTERNAL = 70, /* a defect of Quern */
+} qn_status;
+
+typedef struct qn_error {
+    qn_status status;
+    char message[1024];    /* one line or a few, cut where too long */
+    /* of QN_FAULT and QN_STOPPED */
+    char path[256];        /* source file; empty when there is no place */
+    uint32_t line, column, length; /* 1-based; length in bytes */
+    int64_t index, extent; /* of an index out of range: the index and the extent of the dimension */
+    int64_t iteration;     /* row-major number of the point in its stage */
+} qn_error;
+
+/* Scalar types. */
+typedef enum qn_type {
+    QN_BOOL = 1, QN_I8, QN_I16, QN_I32, QN_I64, QN_U8, QN_U16, QN_U32, QN_U64, QN_F16, QN_BF16, QN_F32, QN_F64
+} qn_type;
+const char *qn_type_name(qn_type type);        /* "f32"; NULL for no type */
+qn_type qn_type_from_name(const char *name);   /* 0 for no type */
+size_t qn_type_bytes(qn_type type);            /* size of one element */
+DLDataType qn_type_to_dlpack(qn_type type);
+qn_type qn_type_from_dlpack(DLDataType type);  /* 0 for a type that Quern does not know */
+
+const char *qn_version(void);
+const char *qn_status_text(qn_status status);
+
+/* ---- contexts: one compiler and one set of devices; usually one per process ---- */
+typedef struct qn_context qn_context;
+typedef enum qn_engine { QN_ENGINE_AUTO, QN_ENGINE_INTERP, QN_ENGINE_CPU } qn_engine;
+
+typedef struct qn_diagnostic {
+    const char *code;     /* "E0301" */
+    bool is_error;        /* else a warning */
+    const char *message;  /* without place and hints */
+    const char *path;
+    uint32_t line, column, length;
+    const char *rendered; /* the whole, with source line, caret, hints; no colour */
+} qn_diagnostic;
+
+typedef struct qn_allocator { /* alignment is a power of two, at least 16; NULL from allocate means no memory */
+    void *(*allocate)(void *user, size_t bytes, size_t alignment);
+    void (*release)(void *user, void *pointer, size_t bytes);
+    void *user;
+} qn_allocator;
+
+typedef struct qn_context_options { /* zero-initialise, set what you need */
+    qn_engine engine;               /* AUTO: cpu */
+    const char *cpu;                /* LLVM's name of the processor; NULL: this machine's */
+    const char *cpu_features;       /* such as "+avx2,-avx512f"; NULL: what the processor has */
+    uint32_t vector_width;          /* lanes per vector operation; 0: chosen per stage, 1: scalar code */
+    qn_allocator allocator;         /* for array data; all NULL: the C library's */
+    size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
+    void (*on_diagnostic)(void *user, const qn_diagnostic *diagnostic); /* called by the compiling thread */
+    void *user;
+} qn_context_options;
+
+qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error);
+void qn_context_destroy(qn_context *context);
+
+/* ---- modules: one source text and its imports, checked ---- */
+typedef struct qn_module qn_module;
+/* path names the source in messages, and is where imports are looked up from. QN_SOURCE when it has errors. */
+qn_status qn_module_from_source(qn_context *context, const char *path, const char *text, size_t length,
+                                qn_module **module, qn_error *error);
+qn_status qn_module_from_file(qn_context *context, const char *path, qn_module **module, qn_error *error);
+void qn_module_destroy(qn_module *module);
+size_t qn_module_kernel_count(const qn_module *module);
+const char *qn_module_kernel_name(const qn_module *module, size_t index);
+/* Number of type parameters of a kernel: 0 when it is not generic. */
+size_t qn_module_kernel_generics(const qn_module *module, size_t index);
+
+/* ---- host functions, for `extern fn` ---- */
+/* function must be a C function of the declared types (bool as uint8_t, f16 and bf16 as uint16_t), thread-safe, and outlive the
+ * module. Register before the first kernel that uses it is created. */
+qn_status qn_module_register(qn_module *module, const char *name, void (*function)(void), qn_error *error);
+
+/* ---- kernels: one specialisation, compiled for one engine ---- */
+typedef struct qn_kernel qn_kernel;
+typedef struct qn_kernel_options { /* zero-initialise */
+    qn_engine engine;              /* AUTO: the context's */
+    const qn_type *type_arguments; /* of a generic kernel, in order of its type parameters; NULL: from inputs */
+    size_t type_argument_count;
+    const DLTensor *const *inputs; /* arguments to infer the types from */
+    size_t input_count;
+} qn_kernel_options;
+
+/* name may be NULL when the module has one kernel. Compiles at once. */
+qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_options *options, qn_kernel **kernel,
+                           qn_error *error);
+void qn_kernel_destroy(qn_kernel *kernel);
+
+typedef enum qn_parameter_kind { QN_SCALAR, QN_IN, QN_INOUT, QN_OUT } qn_parameter_kind;
+typedef struct qn_parameter {
+    const char *name;
+    qn_type type;
+    qn_parameter_kind kind;
+    uint32_t rank;
+    const char *shape; /* "n, m+1", "?k", or "" */
+} qn_parameter;
+const char *qn_kernel_name(const qn_kernel *kernel);
+qn_engine qn_kernel_engine(const qn_kernel *kernel);
+size_t qn_kernel_input_count(const qn_kernel *kernel);  /* scalars, inputs and inouts, in written order */
+size_t qn_kernel_output_count(const qn_kernel *kernel); /* outputs, without inouts */
+qn_parameter qn_kernel_input(const qn_kernel *kernel, size_t index);
+qn_parameter qn_kernel_output(const qn_kernel *kernel, size_t index);
+
+typedef struct qn_compile_times { double parse_ms, check_ms, lower_ms, passes_ms, emit_ms, load_ms; } qn_compile_times;
+qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel);
+
+/* ---- arrays that the library owns ---- */
+typedef struct qn_array qn_array;
+/* Row-major, zeroed; shape has rank entries. QN_USAGE for a bad type, rank or negative extent. */
+qn_status qn_array_create(qn_context *context, qn_type type, size_t rank, const int64_t *shape, qn_array **array, qn_error *error);
+void qn_array_destroy(qn_array *array);
+const DLTensor *qn_array_tensor(const qn_array *array); /* borrowed, valid while the array lives */
+
+/* ---- calls ---- */
+typedef struct qn_call_options { /* zero-initialise */
+    double deadline_ms;          /* stop after so long with QN_STOPPED; 0: never */
+    const volatile int32_t *cancel; /* stop soon after this becomes non-zero; NULL: never */
+} qn_call_options;
+
+/* Runs the kernel. inputs: one tensor per input, scalars as rank-0 tensors of exactly the type. outputs: one entry per output,
+ * in order; NULL entries are replaced by new arrays that the caller owns, others must have the right type and shape and are
+ * written in place. The tensors of inout parameters are updated in place. On failure the content of outputs and inouts is
+ * unspecified, newly made outputs are NULL, inputs are intact. */
+qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
+                  size_t output_count, const qn_call_options *options, qn_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
