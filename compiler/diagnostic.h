@@ -24,7 +24,7 @@ typedef enum qn__diagnostic_id {
     QN__DIAGNOSTICS
 } qn__diagnostic_id;
 
-typedef struct qn__argument {
+typedef struct qn__say {
     char type;  // 's', 'd', 'u', 'c', or 0 for none
     size_t length;
     union {
@@ -33,13 +33,13 @@ typedef struct qn__argument {
         uint64_t natural;
         uint32_t character;
     } value;
-} qn__argument;
+} qn__say;
 
-#define QN__SAY(string) ((qn__argument){.type = 's', .length = SIZE_MAX, .value.text = (string)})
-#define QN__SAY_BYTES(bytes, count) ((qn__argument){.type = 's', .length = (count), .value.text = (bytes)})
-#define QN__SAY_INT(integer) ((qn__argument){.type = 'd', .value.number = (integer)})
-#define QN__SAY_UINT(integer) ((qn__argument){.type = 'u', .value.natural = (integer)})
-#define QN__SAY_CHAR(code_point) ((qn__argument){.type = 'c', .value.character = (code_point)})
+#define QN__SAY(string) ((qn__say){.type = 's', .length = SIZE_MAX, .value.text = (string)})
+#define QN__SAY_BYTES(bytes, count) ((qn__say){.type = 's', .length = (count), .value.text = (bytes)})
+#define QN__SAY_INT(integer) ((qn__say){.type = 'd', .value.number = (integer)})
+#define QN__SAY_UINT(integer) ((qn__say){.type = 'u', .value.natural = (integer)})
+#define QN__SAY_CHAR(code_point) ((qn__say){.type = 'c', .value.character = (code_point)})
 
 typedef struct qn__diagnostic_part {
     qn__span span;  // QN__NO_SPAN for none
@@ -79,11 +79,11 @@ enum { QN__DIAGNOSTIC_LIMIT = 50 };
 void qn__diagnostic_sink_init(qn__diagnostic_sink *sink, qn__arena *arena, const qn__sources *sources);
 
 #define qn__report(sink, id, span, ...) \
-    qn__report_arguments((sink), (id), (span), (qn__argument[]){{.type = 0}, __VA_ARGS__})
+    qn__report_arguments((sink), (id), (span), (qn__say[]){{.type = 0}, __VA_ARGS__})
 
 // `arguments[0]` is unused, as many follow as the text has placeholders. Use the macro.
 qn__diagnostic *qn__report_arguments(qn__diagnostic_sink *sink, qn__diagnostic_id id, qn__span span,
-                                     const qn__argument *arguments);
+                                     const qn__say *arguments);
 
 __attribute__((format(printf, 2, 3))) void qn__diagnostic_found(qn__diagnostic *d, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void qn__diagnostic_expected(qn__diagnostic *d, const char *format, ...);

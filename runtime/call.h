@@ -73,7 +73,7 @@ typedef struct qn__call_options {
 /* Runs the program. arguments: one per parameter of the signature, in its order (inputs and inouts, then outputs).
  * On failure no output is allocated; the contents of inout and of given output buffers are then unspecified where they were
  * to be written, except with ARGUMENT, when they are untouched. options may be NULL. result is always filled in. */
-qn__call_status qn__call(const qn__program *program, qn__argument *arguments, uint32_t argument_count,
+qn__call_status qn__call(const qn__loaded *program, qn__argument *arguments, uint32_t argument_count,
                          const qn__call_options *options, qn__call_result *result);
 
 /* Only the checks: binds the size symbols of the inputs to sizes (symbol_count entries; existential ones become -1). */

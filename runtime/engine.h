@@ -1,6 +1,7 @@
-/* Engines: the devices that run images, each one const table of functions, and programs: images loaded on one.
+/* Engines: the devices that run images, each one const table of functions, and loaded kernels (qn__loaded: an image on an
+ * engine; "qn__program" is the name of the compiler's parsed source, and api/ includes both headers).
  *
- * A program is immutable once loaded; any number of threads may run it at once, each with its own frame. */
+ * A loaded kernel is immutable once loaded; any number of threads may run it at once, each with its own frame. */
 #ifndef QN__ENGINE_H
 #define QN__ENGINE_H
 
@@ -12,22 +13,22 @@
 
 typedef struct qn__engine qn__engine;
 
-typedef struct qn__program {
+typedef struct qn__loaded {
     const qn__engine *engine;
     const qn__image *image;    /* borrowed: outlives the program */
     const qn__loader *loader;  /* borrowed; NULL where the engine needs none */
     qn__entry entry;           /* native engines: the entry of the kernel */
     void *handle;              /* the engine's own */
-} qn__program;
+} qn__loaded;
 
 struct qn__engine {
     const char *name;          /* "interp", "cpu" */
     qn__image_kind image_kind; /* what it loads */
     /* Fills in entry and handle. False with a message (static, or of the loader) on failure. */
-    bool (*load)(qn__program *program, const char **message);
+    bool (*load)(qn__loaded *program, const char **message);
     /* Runs the kernel once: 0, or a fault kind with frame->fault filled in. */
-    int32_t (*run)(const qn__program *program, qn__frame *frame);
-    void (*unload)(qn__program *program);
+    int32_t (*run)(const qn__loaded *program, qn__frame *frame);
+    void (*unload)(qn__loaded *program);
 };
 
 extern const qn__engine qn__engine_interp; /* bytecode; needs no loader */
@@ -35,10 +36,10 @@ extern const qn__engine qn__engine_cpu;    /* objects, by the loader that is han
 
 /* Loads an image. The image and the loader stay the caller's and must outlive the program. False with a message (never NULL) when the
  * image is of another kind or cannot be loaded. */
-bool qn__program_load(qn__program *program, const qn__engine *engine, const qn__image *image, const qn__loader *loader,
+bool qn__kernel_load(qn__loaded *program, const qn__engine *engine, const qn__image *image, const qn__loader *loader,
                       const char **message);
 /* No call of the program may be running. A zeroed program is allowed. */
-void qn__program_unload(qn__program *program);
+void qn__kernel_unload(qn__loaded *program);
 
 /* The interpreter itself: runs the bytecode of an image. Same result as an engine's run. */
 int32_t qn__interpret(const qn__image *image, qn__frame *frame);
