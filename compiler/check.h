@@ -2,14 +2,15 @@
 #ifndef QN__COMPILER_CHECK_H
 #define QN__COMPILER_CHECK_H
 
-#include "compiler/loader.h"
+#include "compiler/diagnostic.h"
 #include "compiler/typed.h"
 
 typedef struct qn__checker qn__checker;
 
-// Collects the items of a parsed program and checks names and constants. NULL when out of memory. Memory is of the
-// program's arena; diagnostics go to the program's sink. One thread at a time.
-qn__checker *qn__checker_create(qn__program *program);
+// Collects the items of a parsed program and checks names and constants. NULL when out of memory. All memory comes from
+// `arena`, diagnostics go to `sink`; tree, names and sources are only read and must outlive the checker. One thread at a time.
+qn__checker *qn__checker_create(const qn__ast *ast, const qn__sources *sources, qn__arena *arena,
+                                qn__diagnostic_sink *sink);
 
 // Checks all items outside the prelude: functions and kernels, generics for every type of their classes. True when no error
 // was found (here or before). May be called once.
@@ -33,7 +34,7 @@ bool qn__check_infer(qn__checker *checker, qn__node_id kernel, const qn__type *a
 // A kernel for concrete type arguments, memoised. NULL when it has errors (reported) or memory is out.
 const qn__typed *qn__check_kernel(qn__checker *checker, qn__node_id kernel, const qn__type *type_arguments, uint32_t count);
 
-// The tables that typed kernels refer to. Grows with each qn__check_kernel; the pointer stays valid.
+// The tables that typed kernels refer to. Grows with each qn__check_kernel; this pointer stays valid, those in it not.
 const qn__checked *qn__check_result(const qn__checker *checker);
 
 #endif
