@@ -18,7 +18,7 @@ typedef struct qn__backend {
     const char *name;       /* "bytecode", "llvm", "ptx" */
     /* Fills in the image; its memory is of ir->arena. On failure false and *message says why (static or of the arena): out of
      * memory, a limit, or something that the target cannot do. Thread-safe for different modules. */
-    bool (*emit)(qn__ir *ir, const qn__emit_options *options, qn__image *image, const char **message);
+    bool (*emit)(const qn__ir *ir, const qn__emit_options *options, qn__image *image, const char **message);
 } qn__backend;
 
 extern const qn__backend qn__bytecode_backend; /* compiler/bytecode.c; emit is qn__bytecode_emit */
