@@ -79,11 +79,12 @@ enum { QN__DIAGNOSTIC_LIMIT = 50 };
 void qn__diagnostic_sink_init(qn__diagnostic_sink *sink, qn__arena *arena, const qn__sources *sources);
 
 #define qn__report(sink, id, span, ...) \
-    qn__report_arguments((sink), (id), (span), (qn__say[]){{.type = 0}, __VA_ARGS__})
+    qn__report_arguments((sink), (id), (span), (qn__say[]){{.type = 0}, __VA_ARGS__}, \
+                         sizeof((qn__say[]){{.type = 0}, __VA_ARGS__}) / sizeof(qn__say) - 1)
 
-// `arguments[0]` is unused, as many follow as the text has placeholders. Use the macro.
+// `arguments[0]` is unused; `count` follow, one for each of the text's placeholders. Use the macro.
 qn__diagnostic *qn__report_arguments(qn__diagnostic_sink *sink, qn__diagnostic_id id, qn__span span,
-                                     const qn__say *arguments);
+                                     const qn__say *arguments, size_t count);
 
 __attribute__((format(printf, 2, 3))) void qn__diagnostic_found(qn__diagnostic *d, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void qn__diagnostic_expected(qn__diagnostic *d, const char *format, ...);
