@@ -325,7 +325,8 @@ void bad_sources_altered(bad_sources *all, const char *name, const char *bytes, 
             static const char tokens[] = "()[]{}+-*/=<>.,:;#\"0e9 \n\xff";
             size_t at = test_random(&state) % length;
             unsigned long long what = test_random(&state);
-            copy[at] = what & 1 ? tokens[(what >> 8) % (sizeof tokens - 1)] : (char)(copy[at] ^ (1 << ((what >> 8) & 7)));
+            char flipped = (char)(copy[at] ^ (1 << ((what >> 8) & 7)));
+            copy[at] = what & 1 ? tokens[(what >> 8) % (sizeof tokens - 1)] : flipped;
         }
     }
 }
