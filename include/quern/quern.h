@@ -99,12 +99,15 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error);
 void qn_context_destroy(qn_context *context);
 
-/* ---- modules: one source text and its imports, checked ---- */
+/* ---- modules: one source text and its imports, parsed ---- */
 typedef struct qn_module qn_module;
-/* path names the source in messages, and is where imports are looked up from. QN_SOURCE when it has errors. */
+/* path names the source in messages, and is where imports are looked up from. QN_SOURCE when it cannot be parsed;
+ * a kernel's own errors are found when it is created, or by qn_module_check. */
 qn_status qn_module_from_source(qn_context *context, const char *path, const char *text, size_t length,
                                 qn_module **module, qn_error *error);
 qn_status qn_module_from_file(qn_context *context, const char *path, qn_module **module, qn_error *error);
+/* Checks everything in it, generic kernels for every usual type. QN_SOURCE when there are errors. */
+qn_status qn_module_check(qn_module *module, qn_error *error);
 void qn_module_destroy(qn_module *module);
 size_t qn_module_kernel_count(const qn_module *module);
 const char *qn_module_kernel_name(const qn_module *module, size_t index);

@@ -1,0 +1,85 @@
+/* Contexts: the options, the allocator, and the one loader of native code that all kernels of a context share.
+ * A context lives until its handle, its modules and its arrays are gone (a count of references). */
+#include "api/internal.h"
+#include "compiler/bytecode.h"
+#include "compiler/llvm/emit.h"
+#include "compiler/llvm/orc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool emit_bytecode(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message) {
+    (void)context;
+    return qn__bytecode_emit(ir, image, message);
+}
+
+static bool emit_native(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message) {
+    const qn__llvm_options options = {.cpu = context->cpu, .features = context->cpu_features,
+                                      .width = context->options.vector_width, .level = 1};
+    return qn__llvm_emit(ir, &options, image, message);
+}
+
+static const qn__engine_row rows[] = {
+    [QN_ENGINE_INTERP] = {"interp", &qn__engine_interp, false, emit_bytecode},
+    [QN_ENGINE_CPU] = {"cpu", &qn__engine_cpu, true, emit_native},
+};
+
+const qn__engine_row *qn__engine_row_of(qn_engine engine) {
+    switch (engine) {
+    case QN_ENGINE_AUTO: return &rows[QN_ENGINE_CPU];
+    case QN_ENGINE_INTERP:
+    case QN_ENGINE_CPU: return &rows[engine];
+    }
+    return NULL;
+}
+
+qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error) {
+    if (!context) return qn__fail(error, QN_USAGE, "qn_context_create: context is NULL");
+    *context = NULL;
+    const qn_context_options given = options ? *options : (qn_context_options){0};
+    if (!qn__engine_row_of(given.engine)) return qn__fail(error, QN_USAGE, "unknown engine %d", (int)given.engine);
+    if ((given.allocator.allocate == NULL) != (given.allocator.release == NULL))
+        return qn__fail(error, QN_USAGE, "an allocator needs both allocate and release");
+    if (given.vector_width > 64 || (given.vector_width & (given.vector_width - 1)) != 0)
+        return qn__fail(error, QN_USAGE, "vector_width %u is not 0 or a power of two up to 64", given.vector_width);
+    qn_context *c = calloc(1, sizeof *c);
+    if (!c) return qn__fail(error, QN_RESOURCE, "out of memory");
+    c->options = given;
+    c->allocator = given.allocator.allocate
+                       ? (qn__allocator){given.allocator.allocate, given.allocator.release, given.allocator.user}
+                       : qn__allocator_malloc;
+    c->cpu = given.cpu ? strdup(given.cpu) : NULL;
+    c->cpu_features = given.cpu_features ? strdup(given.cpu_features) : NULL;
+    atomic_init(&c->references, 1);
+    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || pthread_mutex_init(&c->mutex, NULL) != 0) {
+        free(c->cpu);
+        free(c->cpu_features);
+        free(c);
+        return qn__fail(error, QN_RESOURCE, "out of memory");
+    }
+    *context = c;
+    return qn__succeed(error);
+}
+
+void qn__context_retain(qn_context *context) { atomic_fetch_add(&context->references, 1); }
+
+void qn__context_release(qn_context *context) {
+    if (atomic_fetch_sub(&context->references, 1) != 1) return;
+    if (context->loader) context->loader->destroy(context->loader->self);
+    pthread_mutex_destroy(&context->mutex);
+    free(context->cpu);
+    free(context->cpu_features);
+    free(context);
+}
+
+void qn_context_destroy(qn_context *context) {
+    if (context) qn__context_release(context);
+}
+
+qn__loader *qn__context_loader(qn_context *context, const char **message) {
+    pthread_mutex_lock(&context->mutex);
+    if (!context->loader) context->loader = qn__orc_loader_create(message);
+    qn__loader *loader = context->loader;
+    pthread_mutex_unlock(&context->mutex);
+    return loader;
+}

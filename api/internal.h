@@ -1,0 +1,85 @@
+/* The handles of the public API from the inside. Only files of api/ include this. */
+#ifndef QN__API_INTERNAL_H
+#define QN__API_INTERNAL_H
+
+#include "compiler/compile.h"
+#include "ir/image.h"
+#include "runtime/call.h"
+#include "runtime/engine.h"
+
+#include <pthread.h>
+#include <quern/quern.h>
+#include <stdatomic.h>
+
+struct qn_context {
+    qn_context_options options;
+    char *cpu, *cpu_features;      /* own copies */
+    qn__allocator allocator;
+    pthread_mutex_t mutex;         /* guards loader */
+    qn__loader *loader;            /* made with the first native kernel */
+    atomic_size_t references;      /* the handle, and one per module and array */
+};
+
+typedef struct qn__host_function {
+    char *name;
+    void (*function)(void);
+    struct qn__host_function *next;
+} qn__host_function;
+
+struct qn_module {
+    qn_context *context;
+    pthread_mutex_t mutex;         /* guards program and functions: one compilation of a module at a time */
+    qn__program *program;
+    const qn__kernel_info *kernels;
+    size_t kernel_count;
+    qn__host_function *functions;
+    double parse_ms;
+    atomic_size_t references;      /* the handle, and one per kernel */
+};
+
+struct qn_kernel {
+    qn_module *module;
+    qn__compiled *compiled;        /* owns the image's memory */
+    qn__image image;
+    qn__loaded loaded;
+    qn_engine engine;
+    void **externs;                /* by extern number */
+    char **shapes;                 /* text per parameter of the signature */
+    qn_compile_times times;
+};
+
+struct qn_array {
+    qn_context *context;
+    DLTensor tensor;
+    int64_t shape[QN_MAX_RANK];
+    int64_t strides[QN_MAX_RANK];
+    size_t bytes;
+};
+
+/* An engine as the API sees it: how IR becomes its image, and who runs that. */
+typedef struct qn__engine_row {
+    const char *name;
+    const qn__engine *engine;
+    bool native; /* needs the loader */
+    bool (*emit)(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message);
+} qn__engine_row;
+const qn__engine_row *qn__engine_row_of(qn_engine engine);
+
+/* Fills in *error (which may be NULL) and returns status. */
+__attribute__((format(printf, 3, 4))) qn_status qn__fail(qn_error *error, qn_status status, const char *format, ...);
+qn_status qn__succeed(qn_error *error);
+
+/* The context's loader, made when needed; NULL with a message. */
+qn__loader *qn__context_loader(qn_context *context, const char **message);
+void qn__context_retain(qn_context *context);
+void qn__context_release(qn_context *context);
+void qn__module_retain(qn_module *module);
+void qn__module_release(qn_module *module);
+
+/* Hands the diagnostics of a sink to the context's callback; error gets the first error. */
+void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
+
+/* An array that takes over what a call allocated. NULL when there is no memory (the data is then still the argument's). */
+qn_array *qn__array_adopt(qn_context *context, qn__argument *argument);
+
+#endif

@@ -1,0 +1,213 @@
+/* Kernels: one specialisation of a module's kernel, compiled to an image and loaded on an engine. Immutable afterwards. */
+#include "api/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static double since(uint64_t start) { return (double)(qn__now() - start) * 1e-6; }
+
+void qn_kernel_destroy(qn_kernel *kernel) {
+    if (!kernel) return;
+    qn__kernel_unload(&kernel->loaded);
+    if (kernel->shapes) {
+        for (uint32_t i = 0; i < kernel->image.signature->parameter_count; i++) free(kernel->shapes[i]);
+        free(kernel->shapes);
+    }
+    free(kernel->externs);
+    qn__compiled_release(kernel->compiled);
+    if (kernel->module) qn__module_release(kernel->module);
+    free(kernel);
+}
+
+static const qn__kernel_info *find_kernel(const qn_module *module, const char *name, qn_error *error) {
+    const qn__kernel_info *info = qn__program_kernel(module->program, name);
+    if (info) return info;
+    char list[512] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < module->kernel_count && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", module->kernels[i].name);
+    if (module->kernel_count == 0)
+        qn__fail(error, QN_USAGE, "the source has no kernel");
+    else if (name && *name)
+        qn__fail(error, QN_USAGE, "no kernel is named '%s'; the source has: %s", name, list);
+    else
+        qn__fail(error, QN_USAGE, "the source has several kernels, name one of: %s", list);
+    return NULL;
+}
+
+/* The type arguments of a generic kernel: given, or from the inputs' types. */
+static qn_status type_arguments(const qn_module *module, const qn__kernel_info *info, const qn_kernel_options *options,
+                                qn__type *types, qn_error *error) {
+    if (info->generic_count == 0) return QN_OK;
+    if (options->type_arguments) {
+        if (options->type_argument_count != info->generic_count)
+            return qn__fail(error, QN_USAGE, "kernel %s has %u type parameters, %zu were given", info->name,
+                            info->generic_count, options->type_argument_count);
+        for (uint32_t i = 0; i < info->generic_count; i++) {
+            if (!qn_type_name(options->type_arguments[i])) return qn__fail(error, QN_USAGE, "type argument %u is no type", i);
+            types[i] = (qn__type)options->type_arguments[i];
+        }
+        return QN_OK;
+    }
+    for (uint32_t i = 0; i < info->generic_count; i++) {
+        const int32_t source = qn__kernel_generic_source(module->program, info, i);
+        if (source < 0 || (size_t)source >= options->input_count)
+            return qn__fail(error, QN_USAGE, "kernel %s is generic: say what %s is, or give its inputs", info->name,
+                            info->generic_names[i]);
+        types[i] = (qn__type)qn_type_from_dlpack(options->inputs[source]->dtype);
+        if (types[i] == QN__TYPE_NONE) return qn__fail(error, QN_USAGE, "input %d has a type that Quern does not know", source);
+    }
+    return QN_OK;
+}
+
+static void print_dim(const qn__signature *signature, uint32_t dim, qn__text *out) {
+    const qn__dim *d = &signature->dims[dim];
+    static const char *const operators[] = {[QN__DIM_ADD] = " + ", [QN__DIM_SUB] = " - ", [QN__DIM_MUL] = " * ",
+                                            [QN__DIM_DIV] = " / ", [QN__DIM_REM] = " % "};
+    switch ((qn__dim_op)d->op) {
+    case QN__DIM_CONST: qn__text_format(out, "%lld", (long long)d->value); return;
+    case QN__DIM_SYMBOL:
+        qn__text_format(out, "%s%s", signature->symbols[d->value].existential ? "?" : "", signature->symbols[d->value].name);
+        return;
+    case QN__DIM_SCALAR:
+        for (uint32_t i = 0; i < signature->input_count; i++)
+            if (signature->parameters[i].kind == QN__PARAMETER_SCALAR && signature->parameters[i].index == (uint32_t)d->value)
+                qn__text_add_string(out, signature->parameters[i].name);
+        return;
+    case QN__DIM_MIN:
+    case QN__DIM_MAX:
+        qn__text_add_string(out, d->op == QN__DIM_MIN ? "min(" : "max(");
+        print_dim(signature, d->left, out);
+        qn__text_add_string(out, ", ");
+        print_dim(signature, d->right, out);
+        qn__text_add_char(out, ')');
+        return;
+    case QN__DIM_ADD:
+    case QN__DIM_SUB:
+    case QN__DIM_MUL:
+    case QN__DIM_DIV:
+    case QN__DIM_REM: break;
+    }
+    print_dim(signature, d->left, out);
+    qn__text_add_string(out, operators[d->op]);
+    print_dim(signature, d->right, out);
+}
+
+static bool describe_shapes(qn_kernel *kernel) {
+    const qn__signature *signature = kernel->image.signature;
+    kernel->shapes = calloc(signature->parameter_count + 1U, sizeof *kernel->shapes);
+    if (!kernel->shapes) return false;
+    qn__text text = QN__TEXT_EMPTY;
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < signature->parameter_count; i++) {
+        qn__text_clear(&text);
+        for (uint32_t d = 0; d < signature->parameters[i].rank; d++) {
+            if (d) qn__text_add_string(&text, ", ");
+            print_dim(signature, signature->parameters[i].dim[d], &text);
+        }
+        kernel->shapes[i] = strdup(qn__text_bytes(&text));
+        ok = kernel->shapes[i] != NULL && !text.failed;
+    }
+    qn__text_free(&text);
+    return ok;
+}
+
+static qn_status bind_externs(qn_kernel *kernel, qn_error *error) {
+    const qn__image *image = &kernel->image;
+    kernel->externs = calloc(image->extern_count + 1U, sizeof *kernel->externs);
+    if (!kernel->externs) return qn__fail(error, QN_RESOURCE, "out of memory");
+    for (uint32_t i = 0; i < image->extern_count; i++) {
+        for (const qn__host_function *f = kernel->module->functions; f && !kernel->externs[i]; f = f->next)
+            if (strcmp(f->name, image->externs[i].name) == 0) memcpy(&kernel->externs[i], &f->function, sizeof(void *));
+        if (!kernel->externs[i])
+            return qn__fail(error, QN_USAGE, "the host function '%s' is not registered", image->externs[i].name);
+    }
+    return QN_OK;
+}
+
+static qn_status compile(qn_kernel *kernel, const qn__kernel_info *info, const qn__type *types, qn_error *error) {
+    qn_context *context = kernel->module->context;
+    const qn__engine_row *row = qn__engine_row_of(kernel->engine);
+    const qn__compile_options options = {.memory_limit = context->options.memory_limit};
+    const char *message = "unknown reason";
+    uint64_t start = qn__now();
+    kernel->times.parse_ms = kernel->module->parse_ms;
+    kernel->compiled = qn__compile(kernel->module->program, info, types, info->generic_count, &options);
+    kernel->times.passes_ms = since(start); /* checking, lowering and passes */
+    if (!kernel->compiled) return qn__fail(error, QN_RESOURCE, "out of memory");
+    qn__succeed(error);
+    qn__deliver(context, &kernel->compiled->sink, &kernel->module->program->sources, error);
+    if (!kernel->compiled->ir) {
+        if (kernel->compiled->sink.errors) return QN_SOURCE;
+        return qn__fail(error, QN_RESOURCE, "the compilation ran out of memory");
+    }
+    start = qn__now();
+    if (!row->emit(kernel->compiled->ir, context, &kernel->image, &message))
+        return qn__fail(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
+    kernel->times.emit_ms = since(start);
+    start = qn__now();
+    qn__loader *loader = row->native ? qn__context_loader(context, &message) : NULL;
+    if (row->native && !loader) return qn__fail(error, QN_INTERNAL, "the JIT cannot start: %s", message);
+    if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
+        return qn__fail(error, QN_INTERNAL, "%s: %s", row->name, message);
+    kernel->times.load_ms = since(start);
+    if (!describe_shapes(kernel)) return qn__fail(error, QN_RESOURCE, "out of memory");
+    return bind_externs(kernel, error);
+}
+
+qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_options *options, qn_kernel **kernel,
+                           qn_error *error) {
+    if (!module || !kernel) return qn__fail(error, QN_USAGE, "qn_kernel_create: module or kernel is NULL");
+    *kernel = NULL;
+    const qn_kernel_options given = options ? *options : (qn_kernel_options){0};
+    if (!qn__engine_row_of(given.engine)) return qn__fail(error, QN_USAGE, "unknown engine %d", (int)given.engine);
+    qn_kernel *k = calloc(1, sizeof *k);
+    if (!k) return qn__fail(error, QN_RESOURCE, "out of memory");
+    k->module = module;
+    qn__module_retain(module);
+    k->engine = given.engine != QN_ENGINE_AUTO ? given.engine : module->context->options.engine;
+    if (k->engine == QN_ENGINE_AUTO) k->engine = QN_ENGINE_CPU;
+    pthread_mutex_lock(&module->mutex);
+    qn_status status = QN_USAGE;
+    const qn__kernel_info *info = find_kernel(module, name, error);
+    qn__type types[QN__MAX_RANK] = {QN__TYPE_NONE};
+    if (info) status = type_arguments(module, info, &given, types, error);
+    if (status == QN_OK) status = compile(k, info, types, error);
+    pthread_mutex_unlock(&module->mutex);
+    if (status != QN_OK) {
+        qn_kernel_destroy(k);
+        return status;
+    }
+    *kernel = k;
+    return QN_OK;
+}
+
+const char *qn_kernel_name(const qn_kernel *kernel) { return kernel ? kernel->image.signature->name : NULL; }
+qn_engine qn_kernel_engine(const qn_kernel *kernel) { return kernel ? kernel->engine : QN_ENGINE_AUTO; }
+size_t qn_kernel_input_count(const qn_kernel *kernel) { return kernel ? kernel->image.signature->input_count : 0; }
+
+size_t qn_kernel_output_count(const qn_kernel *kernel) {
+    return kernel ? kernel->image.signature->parameter_count - kernel->image.signature->input_count : 0;
+}
+
+static qn_parameter parameter(const qn_kernel *kernel, size_t index) {
+    const qn__parameter *p = &kernel->image.signature->parameters[index];
+    static const qn_parameter_kind kinds[] = {[QN__PARAMETER_SCALAR] = QN_SCALAR, [QN__PARAMETER_IN] = QN_IN,
+                                              [QN__PARAMETER_INOUT] = QN_INOUT, [QN__PARAMETER_OUT] = QN_OUT};
+    return (qn_parameter){.name = p->name, .type = (qn_type)p->type, .kind = kinds[p->kind], .rank = p->rank,
+                          .shape = kernel->shapes[index]};
+}
+
+qn_parameter qn_kernel_input(const qn_kernel *kernel, size_t index) {
+    return index < qn_kernel_input_count(kernel) ? parameter(kernel, index) : (qn_parameter){0};
+}
+
+qn_parameter qn_kernel_output(const qn_kernel *kernel, size_t index) {
+    return index < qn_kernel_output_count(kernel) ? parameter(kernel, kernel->image.signature->input_count + index)
+                                                  : (qn_parameter){0};
+}
+
+qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel) {
+    return kernel ? kernel->times : (qn_compile_times){0};
+}
