@@ -157,6 +157,7 @@ typedef struct qn__ir {
     qn__extern *externs;     uint32_t extern_count, extern_capacity;     /* index 0 is valid */
     qn__location *locations; uint32_t location_count, location_capacity; /* index 0 is "none" */
     qn__remark *remarks;     uint32_t remark_count, remark_capacity;
+    qn__value *clone_map;    uint32_t clone_capacity; /* of qn__clone_region; all zero between calls */
     bool failed;             /* out of memory, sticky: builders return 0 from then on and never crash */
 } qn__ir;
 
