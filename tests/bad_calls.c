@@ -153,41 +153,74 @@ static void npy_files(bad_calls *all, const char *folder) {
     add(all, FILES, "run calls.qn:twice x=@good.npy -o y=/dev/full");
 }
 
-static void wrong_arguments(bad_calls *all) {
+static void add_all(bad_calls *all, int codes, const char *const *commands, size_t count) {
+    for (size_t i = 0; i < count; i++) add(all, codes, commands[i]);
+}
+#define ADD_ALL(codes, list) add_all(all, codes, list, sizeof(list) / sizeof *(list))
+
+static void wrong_usage(bad_calls *all) {
     static const char *const usage[] = {
         "run", "nonsense", "--nonsense", "run --nonsense", "run calls.qn", "run calls.qn:nothing", "check", "bench", "emit",
-        "run calls.qn:", "run calls.qn:scale", "run calls.qn:scale a=1", "run calls.qn:scale a=1 x=zeros(3) z=1",
-        "run calls.qn:scale a=1 a=2 x=zeros(3)", "run calls.qn:scale a= x=zeros(3)", "run calls.qn:scale =1 x=zeros(3)",
-        "run calls.qn:scale a=one x=zeros(3)", "run calls.qn:scale a=1e x=zeros(3)", "run calls.qn:scale a=1,2 x=zeros(3)",
-        "run calls.qn:scale a=zeros(3) x=zeros(3)", "run calls.qn:scale a=1 x=1", "run calls.qn:scale a=1 x=zeros",
-        "run calls.qn:scale a=1 x=zeros(", "run calls.qn:scale a=1 x=zeros()", "run calls.qn:scale a=1 x=zeros(-1)",
-        "run calls.qn:scale a=1 x=zeros(a)", "run calls.qn:scale a=1 x=zeros(1.5)", "run calls.qn:scale a=1 x=zeros(3)x",
-        "run calls.qn:scale a=1 x=zeros(99999999999999999999)", "run calls.qn:scale a=1 x=zeros(3,3)",
-        "run calls.qn:scale a=1 x=linspace(0)", "run calls.qn:scale a=1 x=linspace(0,1)",
-        "run calls.qn:scale a=1 x=linspace(0,1,-4)", "run calls.qn:scale a=1 x=linspace(a,b,c)",
-        "run calls.qn:scale a=1 x=random()", "run calls.qn:scale a=1 x=random(1)", "run calls.qn:scale a=1 x=random(1,-2)",
-        "run calls.qn:scale a=1 x=unknown(3)", "run calls.qn:scale a=1 x=zeros(3) -o", "run calls.qn:scale a=1 x=zeros(3) -o y",
-        "run calls.qn:scale a=1 x=zeros(3) -o nothing=n.npy", "run calls.qn:scale a=1 x=zeros(3) --engine",
-        "run calls.qn:scale a=1 x=zeros(3) --engine warp", "run calls.qn:scale a=1 x=zeros(3) --threads",
-        "run calls.qn:scale a=1 x=zeros(3) --threads many", "run calls.qn:scale a=1 x=zeros(3) --threads -1",
-        "run calls.qn:scale a=1 x=zeros(3) --deadline", "run calls.qn:scale a=1 x=zeros(3) --deadline soon",
-        "run calls.qn:scale a=1 x=zeros(3) --deadline -1", "run calls.qn:scale a=1 x=zeros(3) --deadline nan",
-        "run calls.qn:small v=300", "run calls.qn:small v=-129", "run calls.qn:small v=1.5", "run calls.qn:small v=nan",
-        "run calls.qn:small v=99999999999999999999", "run calls.qn:fill n=-1", "run calls.qn:fill n=1.5",
-        "run calls.qn:fill n=9223372036854775808", "check --nonsense calls.qn", "emit calls.qn --after nonsense",
-        "emit calls.qn --nonsense", "bench calls.qn --nonsense", "explain --nonsense", "fmt --nonsense", "cache nonsense",
+        "explain", "help nonsense", "check --nonsense calls.qn", "emit calls.qn:scale --ir --after nonsense",
+        "emit calls.qn:scale", "emit calls.qn:scale --nonsense", "emit calls.qn:scale --ir --bytecode",
+        "bench calls.qn --nonsense", "bench calls.qn:twice x=ones(3) --engines cpu,warp", "explain --nonsense",
+        "bench calls.qn:twice x=ones(3) --repeat many", "bench calls.qn:twice x=ones(3) --repeat -3",
+        "run calls.qn:twice x=ones(3) --engine", "run calls.qn:twice x=ones(3) --engine warp",
+        "run calls.qn:twice x=ones(3) --width 3", "run calls.qn:twice x=ones(3) --width 99999999999999999999",
+        "run calls.qn:twice x=ones(3) --cpu nonsense", "run calls.qn:twice x=ones(3) --type",
+        "run calls.qn:twice x=ones(3) --type T=f32", "run calls.qn:twice x=ones(3) --type T=f33",
+        "run calls.qn:twice x=ones(3) --deadline", "run calls.qn:twice x=ones(3) --deadline soon",
+        "run calls.qn:twice x=ones(3) --deadline -1", "run calls.qn:twice x=ones(3) --deadline nan",
+        "run calls.qn:twice x=ones(3) --deadline 1e999", "run calls.qn:twice x=ones(3) --profile=yes",
+        "run calls.qn:twice x=ones(3) --limit -1", "run calls.qn:twice x=ones(3) --json --nonsense",
+        "run calls.qn:twice x=ones(3) -o", "run calls.qn:twice x=ones(3) -o nothing=n.npy",
+        "run calls.qn:twice x=ones(3) -o y=a.npy -o y=b.npy", "run calls.qn:twice x=ones(3) -o x=x.npy",
+        "run calls.qn:twice calls.qn:scale x=ones(3)",
     };
-    for (size_t i = 0; i < sizeof usage / sizeof *usage; i++) add(all, USAGE, usage[i]);
-    add(all, FILES, "check missing.qn");
-    add(all, FILES, "check /");
-    add(all, FILES, "run missing.qn x=1");
-    add(all, FILES, "bench missing.qn");
-    add(all, FILES, "emit missing.qn");
-    add(all, FILES, "explain missing.qn");
-    add(all, FILES, "fmt missing.qn");
-    add(all, SOURCE, "check wrong.qn");
-    add(all, SOURCE, "run wrong.qn x=zeros(3)");
-    add(all, SOURCE, "emit wrong.qn");
+    ADD_ALL(USAGE, usage);
+    add(all, USAGE | FILES, "run calls.qn: x=ones(3)");
+    add(all, USAGE | FILES, "run calls.qn:twice x=ones(3) --library missing.so");
+    add(all, USAGE | FILES, "run calls.qn:twice x=ones(3) --library calls.qn");
+}
+
+static void wrong_arguments(bad_calls *all) {
+    static const char *const scale[] = {
+        "", "a=1", "x=ones(3)", "a=1 x=ones(3) z=1", "a=1 a=2 x=ones(3)", "a= x=ones(3)", "=1 x=ones(3)", "a=one x=ones(3)",
+        "a=1e x=ones(3)", "a=1,2 x=ones(3)", "a=ones(3) x=ones(3)", "a=[1] x=ones(3)", "a=1 x=1", "a=1 x=", "a=1 x=ones",
+        "a=1 x=ones(", "a=1 x=ones)", "a=1 x=ones()", "a=1 x=ones(-1)", "a=1 x=ones(a)", "a=1 x=ones(1.5)", "a=1 x=ones(3)x",
+        "a=1 x=ones(3)(3)", "a=1 x=ones(3,3)", "a=1 x=ones(1,1,1,1,1,1,1,1,1)", "a=1 x=ones(3,)", "a=1 x=ones(,3)",
+        "a=1 x=linspace(0)", "a=1 x=linspace(0,1)", "a=1 x=linspace(0,1,-4)", "a=1 x=linspace(a,b,c)",
+        "a=1 x=linspace(0,1,2,3)", "a=1 x=random()", "a=1 x=random(1)", "a=1 x=random(1,-2)", "a=1 x=random(x,2)",
+        "a=1 x=unknown(3)", "a=1 x=arange()", "a=1 x=arange(-3)", "a=1 x=arange(1,2,3,4)", "a=1 x=full(1)", "a=1 x=full()",
+        "a=1 x=ones(3):f33", "a=1 x=ones(3):f64", "a=1 x=ones(3):", "a=1 x=[", "a=1 x=]", "a=1 x=[]]", "a=1 x=[[1]]",
+        "a=1 x=[1,[2]]", "a=1 x=[1,,2]", "a=1 x=[1", "a=1 x=[one]", "a=1 x=[1]2", "a=1 x=(1,2)", "a=1 x=[1;2]",
+    };
+    for (size_t i = 0; i < sizeof scale / sizeof *scale; i++) {
+        char command[256];
+        snprintf(command, sizeof command, "run calls.qn:scale %s", scale[i]);
+        add(all, USAGE, command);
+    }
+    static const char *const numbers[] = {
+        "run calls.qn:small v=300", "run calls.qn:small v=-129", "run calls.qn:small v=1.5", "run calls.qn:small v=nan",
+        "run calls.qn:small v=true", "run calls.qn:small v=99999999999999999999", "run calls.qn:small v=1:i16",
+        "run calls.qn:fill n=1.5", "run calls.qn:fill n=9223372036854775808", "run calls.qn:fill n=",
+    };
+    ADD_ALL(USAGE, numbers);
+    static const char *const large[] = {
+        "run calls.qn:twice x=ones(99999999999999999999)", "run calls.qn:twice x=ones(9223372036854775807)",
+        "run calls.qn:twice x=ones(1000000000000000)", "run calls.qn:twice x=linspace(0,1,1000000000000000)",
+        "run calls.qn:matrix a=ones(4294967296,4294967296) x=ones(1)",
+        "run calls.qn:matrix a=ones(4294967296,4294967296,0) x=ones(1)",
+    };
+    ADD_ALL(USAGE | RESOURCES, large);
+    static const char *const missing[] = {
+        "check missing.qn", "check /", "run missing.qn x=1", "bench missing.qn", "emit missing.qn --ir", "explain missing.qn",
+        "check calls.qn missing.qn", "check /dev/full/x.qn",
+    };
+    ADD_ALL(FILES, missing);
+    static const char *const source[] = {"check wrong.qn", "run wrong.qn x=ones(3)", "emit wrong.qn --ir", "explain wrong.qn",
+                                         "bench wrong.qn x=ones(3)", "check calls.qn wrong.qn"};
+    ADD_ALL(SOURCE, source);
 }
 
 // Faults that only running can show, on each engine.
@@ -196,29 +229,32 @@ static void faults(bad_calls *all) {
         int codes;
         const char *words;
     } cases[] = {
-        {FAULT, "gather at=linspace(0,9,10) x=zeros(9)"},
-        {FAULT, "gather at=linspace(-1,2,4) x=zeros(9)"},
-        {FAULT, "gather at=linspace(0,0,1) x=zeros(0)"},
-        {FAULT, "scatter at=linspace(0,9,10) k=9"},
-        {FAULT, "scatter at=linspace(-5,-1,5) k=9"},
-        {FAULT, "scatter at=zeros(3) k=0"},
-        {FAULT, "divide a=linspace(1,5,5) b=zeros(5)"},
-        {FAULT, "divide a=zeros(100) b=linspace(-50,49,100)"},
-        {FAULT, "modulo a=linspace(1,5,5) b=zeros(5)"},
+        {FAULT, "gather at=[0,1,9] x=ones(9)"},
+        {FAULT, "gather at=[3,-1] x=ones(9)"},
+        {FAULT, "gather at=[9223372036854775807] x=ones(9)"},
+        {FAULT, "gather at=[-9223372036854775808] x=ones(9)"},
+        {FAULT, "gather at=[0] x=zeros(0)"},
+        {FAULT, "gather at=arange(100000) x=ones(99999)"},
+        {FAULT, "scatter at=[0,9] k=9"},
+        {FAULT, "scatter at=[-5] k=9"},
+        {FAULT, "scatter at=[0] k=0"},
+        {FAULT, "divide a=[1,2,3] b=[1,0,3]"},
+        {FAULT, "divide a=zeros(100) b=zeros(100)"},
+        {FAULT, "modulo a=[1,2,3] b=[1,2,0]"},
         {FAULT, "least x=zeros(0)"},
-        {FAULT | USAGE, "divide a=zeros(4) b=zeros(5)"},
-        {FAULT | USAGE, "matrix a=zeros(3,4) x=zeros(5)"},
-        {FAULT | USAGE, "shrink k=5 x=zeros(3)"},
-        {FAULT | USAGE | RESOURCES, "shrink k=9223372036854775807 x=zeros(3)"},
+        {FAULT | USAGE, "divide a=ones(4) b=ones(5)"},
+        {FAULT | USAGE, "matrix a=ones(3,4) x=ones(5)"},
+        {FAULT | USAGE, "shrink k=5 x=ones(3)"},
+        {FAULT | USAGE, "fill n=-1"},
+        {FAULT | USAGE | RESOURCES, "shrink k=9223372036854775807 x=ones(3)"},
         {RESOURCES, "fill n=1000000000000000"},
         {RESOURCES | FAULT, "fill n=9223372036854775807"},
         {RESOURCES | FAULT, "square n=4294967296"},
         {RESOURCES | FAULT, "square n=3037000500"},
         {RESOURCES | FAULT, "square n=1000000000"},
-        {RESOURCES | USAGE, "twice x=zeros(1000000000000000)"},
-        {CANCELLED, "forever x=zeros(1) --deadline 0.3"},
-        {CANCELLED, "forever x=zeros(10000) --deadline 0.3"},
-        {CANCELLED, "forever x=zeros(3) --deadline 0.01 --threads 2"},
+        {CANCELLED, "forever x=ones(1) --deadline 300"},
+        {CANCELLED, "forever x=ones(10000) --deadline 300"},
+        {CANCELLED, "forever x=ones(3) --deadline 1"},
     };
     static const char *const engines[] = {"interp", "cpu"};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -234,6 +270,7 @@ void bad_calls_make(bad_calls *all, const char *folder) {
     write_bytes(folder, "calls.qn", kernels, sizeof kernels - 1);
     write_bytes(folder, "wrong.qn", wrong, sizeof wrong - 1);
     npy_files(all, folder);
+    wrong_usage(all);
     wrong_arguments(all);
     faults(all);
 }

@@ -78,7 +78,8 @@ static const char *judge(const run_result *r, int codes) {
     if (broken) return broken;
     if (r->code > 6 || !(codes & (1 << r->code))) return "the wrong exit code";
     if (r->code && !r->length) return "silence";
-    if (r->code && !memmem(r->output, r->length, "error", 5)) return "no 'error' in the message";
+    if (r->code && !memmem(r->output, r->length, "error", 5) && !memmem(r->output, r->length, "quern: ", 7))
+        return "no message that says 'error' or 'quern:'";
     if (r->length > 200000) return "an endless message";
     if (r->code && memchr(r->output, 0, r->length)) return "a zero byte in the message";
     if (r->code && memchr(r->output, '\x1b', r->length)) return "an escape sequence in the message";

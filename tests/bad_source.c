@@ -107,6 +107,8 @@ static const char *const wrong[] = {
     "const A: i32 = 1 / 0\nkernel k(x: i32[n]) -> y: i32[n] { y[i] = x[i] + A }",
     "const A: i8 = 1000\nkernel k(x: i8[n]) -> y: i8[n] { y[i] = x[i] + A }",
     "import \"nowhere.qn\"\nkernel k(x: f32[n]) -> y: f32[n] { y[i] = x[i] }",
+    "import \"/dev/zero\"\n",
+    "import \"/dev/stdin\"\n",
     "import \"/\"\nkernel k(x: f32[n]) -> y: f32[n] { y[i] = x[i] }",
     "import \"unterminated\nkernel k(x: f32[n]) -> y: f32[n] { y[i] = x[i] }",
     "import 5\n",
