@@ -1,0 +1,88 @@
+/* The passes in the order in which they run: this list is the pipeline.
+ *
+ * inline comes first, since all others look at one tree; fma second, since it needs products where they were written.
+ * fold, cse and dce shrink what the analyses must look at; licm before ranges so that a check that cannot be proved
+ * stands outside its loop; fuse needs ranges' result (a stage without checks cannot raise); what fuse joins is then
+ * cleaned once more. contraction comes last: it only looks. */
+#include "ir/pass.h"
+
+#include <fenv.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PASSES                                                                                                         \
+    X(inline)                                                                                                          \
+    X(fma)
+
+static const struct {
+    const char *name;
+    bool (*run)(qn__pass *pass);
+} list[] = {
+#define X(name) {#name, qn__pass_##name},
+    PASSES
+#undef X
+};
+enum { COUNT = sizeof list / sizeof *list };
+
+static const char *const names[COUNT + 2] = {
+    "lower",
+#define X(name) #name,
+    PASSES
+#undef X
+    NULL};
+
+const char *const *qn__pass_names(void) { return names; }
+
+static const char *say(qn__ir *ir, const char *format, const char *name, const char *detail) {
+    char *text = qn__arena_alloc(ir->arena, 600);
+    if (!text) return "out of memory";
+    snprintf(text, 600, format, name, detail);
+    return text;
+}
+
+static bool verified(qn__ir *ir, const char *after, const char **message) {
+#ifdef NDEBUG
+    (void)ir, (void)after, (void)message;
+    return true;
+#else
+    qn__text report = QN__TEXT_EMPTY;
+    bool good = qn__verify(ir, &report);
+    if (!good) *message = say(ir, "the IR is not valid after '%s': %.500s", after, qn__text_bytes(&report));
+    qn__text_free(&report);
+    return good;
+#endif
+}
+
+static bool run_list(qn__ir *ir, const char *stop_after, const char **message) {
+    if (!verified(ir, "lower", message)) return false;
+    if (stop_after && !strcmp(stop_after, "lower")) return true;
+    for (size_t i = 0; i < COUNT; i++) {
+        qn__pass pass = {.ir = ir, .scratch = qn__arena_create(0)};
+        bool good = pass.scratch && list[i].run(&pass) && !ir->failed;
+        qn__arena_destroy(pass.scratch);
+        if (!good) {
+            if (!pass.message) ir->failed = true;
+            *message = pass.message ? pass.message : "out of memory";
+            return false;
+        }
+        if (!verified(ir, list[i].name, message)) return false;
+        if (stop_after && !strcmp(stop_after, list[i].name)) break;
+    }
+    return true;
+}
+
+bool qn__passes_run(qn__ir *ir, const char *stop_after, const char **message) {
+    const char *ignored;
+    if (!message) message = &ignored;
+    *message = NULL;
+    if (ir->failed) {
+        *message = "out of memory";
+        return false;
+    }
+    fenv_t host; /* folding must round to nearest and keep denormals whatever the host has set */
+    feholdexcept(&host);
+    fesetenv(FE_DFL_ENV);
+    bool good = run_list(ir, stop_after, message);
+    fesetenv(&host);
+    return good;
+}

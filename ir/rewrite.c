@@ -1,0 +1,31 @@
+/* Batched replacement of values, see pass.h. */
+#include "ir/pass.h"
+
+bool qn__rewrite_begin(qn__rewrite *rewrite, qn__pass *pass) {
+    rewrite->count = pass->ir->value_count;
+    rewrite->to = QN__ARENA_ARRAY(pass->scratch, qn__value, rewrite->count);
+    if (!rewrite->to) rewrite->count = 0;
+    return rewrite->to;
+}
+
+qn__value qn__rewritten(const qn__rewrite *rewrite, qn__value value) {
+    while (value < rewrite->count && rewrite->to[value]) value = rewrite->to[value];
+    return value;
+}
+
+void qn__rewrite_set(qn__rewrite *rewrite, qn__value from, qn__value to) {
+    to = qn__rewritten(rewrite, to);
+    if (from < rewrite->count && from != to) rewrite->to[from] = to;
+}
+
+void qn__rewrite_args(const qn__rewrite *rewrite, qn__ir *ir, qn__instr_ref instr) {
+    qn__value *args = ir->instrs[instr].args;
+    uint32_t count = ir->instrs[instr].arg_count;
+    for (uint32_t i = 0; i < count; i++) args[i] = qn__rewritten(rewrite, args[i]);
+}
+
+void qn__rewrite_extents(const qn__rewrite *rewrite, qn__ir *ir) {
+    for (uint32_t i = 0; i < ir->array_count; i++)
+        for (uint32_t k = 0; k < ir->arrays[i].rank && k < QN__MAX_RANK; k++)
+            ir->arrays[i].extent[k] = qn__rewritten(rewrite, ir->arrays[i].extent[k]);
+}
