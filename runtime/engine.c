@@ -1,0 +1,40 @@
+/* Loading programs, and the engine that runs native objects. */
+#include "runtime/engine.h"
+
+#include <string.h>
+
+static bool load_native(qn__program *program, const char **message) {
+    if (!program->loader || !program->loader->load) {
+        *message = "no loader for native code";
+        return false;
+    }
+    program->entry = program->loader->load(program->loader->self, program->image, &program->handle, message);
+    return program->entry != NULL;
+}
+
+static int32_t run_native(const qn__program *program, qn__frame *frame) { return program->entry(frame); }
+
+static void unload_native(qn__program *program) {
+    if (program->loader->unload) program->loader->unload(program->loader->self, program->handle);
+}
+
+const qn__engine qn__engine_cpu = {"cpu", QN__IMAGE_OBJECT, load_native, run_native, unload_native};
+
+bool qn__program_load(qn__program *program, const qn__engine *engine, const qn__image *image, const qn__loader *loader,
+                      const char **message) {
+    memset(program, 0, sizeof *program);
+    *message = "the image cannot be loaded";
+    if (image->kind != engine->image_kind) {
+        *message = "the image is for another engine";
+        return false;
+    }
+    qn__program loading = {.engine = engine, .image = image, .loader = loader};
+    if (!engine->load(&loading, message)) return false;
+    *program = loading;
+    return true;
+}
+
+void qn__program_unload(qn__program *program) {
+    if (program->engine) program->engine->unload(program);
+    memset(program, 0, sizeof *program);
+}

@@ -1,0 +1,3 @@
+/* The interpreter for any processor. */
+#define QN__LOOP qn__interpret_generic
+#include "runtime/interpret_loop.h"
