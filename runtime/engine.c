@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static bool load_native(qn__program *program, const char **message) {
+static bool load_native(qn__loaded *program, const char **message) {
     if (!program->loader || !program->loader->load) {
         *message = "no loader for native code";
         return false;
@@ -12,15 +12,15 @@ static bool load_native(qn__program *program, const char **message) {
     return program->entry != NULL;
 }
 
-static int32_t run_native(const qn__program *program, qn__frame *frame) { return program->entry(frame); }
+static int32_t run_native(const qn__loaded *program, qn__frame *frame) { return program->entry(frame); }
 
-static void unload_native(qn__program *program) {
+static void unload_native(qn__loaded *program) {
     if (program->loader->unload) program->loader->unload(program->loader->self, program->handle);
 }
 
 const qn__engine qn__engine_cpu = {"cpu", QN__IMAGE_OBJECT, load_native, run_native, unload_native};
 
-bool qn__program_load(qn__program *program, const qn__engine *engine, const qn__image *image, const qn__loader *loader,
+bool qn__kernel_load(qn__loaded *program, const qn__engine *engine, const qn__image *image, const qn__loader *loader,
                       const char **message) {
     memset(program, 0, sizeof *program);
     *message = "the image cannot be loaded";
@@ -28,13 +28,13 @@ bool qn__program_load(qn__program *program, const qn__engine *engine, const qn__
         *message = "the image is for another engine";
         return false;
     }
-    qn__program loading = {.engine = engine, .image = image, .loader = loader};
+    qn__loaded loading = {.engine = engine, .image = image, .loader = loader};
     if (!engine->load(&loading, message)) return false;
     *program = loading;
     return true;
 }
 
-void qn__program_unload(qn__program *program) {
+void qn__kernel_unload(qn__loaded *program) {
     if (program->engine) program->engine->unload(program);
     memset(program, 0, sizeof *program);
 }

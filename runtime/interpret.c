@@ -76,7 +76,7 @@ static void drop(qn__threaded *threaded) {
     free(threaded);
 }
 
-static bool load(qn__program *program, const char **message) {
+static bool load(qn__loaded *program, const char **message) {
     const qn__image *image = program->image;
     const qn__bytecode *bytecode = image->code;
     qn__threaded *threaded = calloc(1, sizeof *threaded);
@@ -92,7 +92,7 @@ static bool load(qn__program *program, const char **message) {
     return true;
 }
 
-static void unload(qn__program *program) {
+static void unload(qn__loaded *program) {
     drop(program->handle);
 }
 
@@ -164,21 +164,21 @@ static int32_t run_threaded(const qn__threaded *threaded, const qn__image *image
     return kind;
 }
 
-static int32_t run_program(const qn__program *program, qn__frame *frame) {
+static int32_t run_program(const qn__loaded *program, qn__frame *frame) {
     return run_threaded(program->handle, program->image, frame);
 }
 
 const qn__engine qn__engine_interp = {"interp", QN__IMAGE_BYTECODE, load, run_program, unload};
 
 int32_t qn__interpret(const qn__image *image, qn__frame *frame) {
-    qn__program program;
+    qn__loaded program;
     const char *message;
-    if (!qn__program_load(&program, &qn__engine_interp, image, NULL, &message)) {
+    if (!qn__kernel_load(&program, &qn__engine_interp, image, NULL, &message)) {
         frame->fault = (qn__fault){.kind = QN__FAULT_MEMORY};
         return QN__FAULT_MEMORY;
     }
     int32_t kind = run_program(&program, frame);
-    qn__program_unload(&program);
+    qn__kernel_unload(&program);
     return kind;
 }
 
