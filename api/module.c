@@ -1,63 +1,16 @@
 /* Modules: source text, parsed. Kernels are checked and compiled when they are created, one at a time per module. */
+#include "api/files.h"
 #include "api/internal.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SOURCE = 256 << 20 };
-
-/* Reads a whole file into malloc'ed, zero-terminated memory. NULL with a static or strerror message. */
-static char *read_file(const char *path, size_t *length, const char **message) {
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        *message = strerror(errno);
-        return NULL;
-    }
-    char *text = NULL;
-    size_t used = 0, capacity = 0;
-    *message = NULL;
-    for (;;) {
-        if (used + 1 >= capacity) {
-            capacity = capacity ? capacity * 2 : 1 << 14;
-            char *grown = capacity > MAX_SOURCE ? NULL : realloc(text, capacity);
-            if (!grown) {
-                *message = "the file is too large";
-                break;
-            }
-            text = grown;
-        }
-        const size_t got = fread(text + used, 1, capacity - used - 1, file);
-        used += got;
-        if (got == 0) break;
-    }
-    if (!*message && ferror(file)) *message = strerror(errno ? errno : EIO);
-    fclose(file);
-    if (*message) {
-        free(text);
-        return NULL;
-    }
-    text[used] = 0;
-    *length = used;
-    return text;
-}
-
-static bool read_import(void *user, const char *path, const char **text, size_t *length, const char **message) {
-    (void)user;
-    *text = read_file(path, length, message);
-    return *text != NULL;
-}
-
-static void release_import(void *user, const char *text) {
-    (void)user;
-    free((char *)(uintptr_t)text);
-}
-
-static void describe(qn_diagnostic *out, const qn__diagnostic *d, const qn__sources *sources, qn__text *rendered) {
+static void describe(qn_diagnostic *out, const qn__diagnostic *d, const qn__sources *sources, bool colour,
+                     qn__text *rendered) {
     const qn__source *source = qn__sources_get(sources, d->span.file);
     qn__text_clear(rendered);
-    qn__diagnostic_render(rendered, sources, d, (qn__render_options){0});
+    qn__diagnostic_render(rendered, sources, d, (qn__render_options){.color = colour});
     *out = (qn_diagnostic){.code = qn__diagnostic_code(d->id),
                            .is_error = qn__diagnostic_severity(d->id) == QN__SEVERITY_ERROR,
                            .message = d->message,
@@ -75,7 +28,7 @@ void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, con
     qn__text rendered = QN__TEXT_EMPTY;
     for (size_t i = 0; i < sink->count; i++) {
         qn_diagnostic diagnostic;
-        describe(&diagnostic, sink->items[i], sources, &rendered);
+        describe(&diagnostic, sink->items[i], sources, context->options.colour, &rendered);
         if (context->options.on_diagnostic) context->options.on_diagnostic(context->options.user, &diagnostic);
         if (!diagnostic.is_error || !error || error->status != QN_OK) continue;
         qn__fail(error, QN_SOURCE, "%s:%u:%u: error[%s]: %s", diagnostic.path, diagnostic.line, diagnostic.column,
@@ -115,10 +68,9 @@ qn_status qn_module_from_source(qn_context *context, const char *path, const cha
     atomic_init(&m->references, 1);
     m->context = context;
     qn__context_retain(context);
-    const qn__import_reader reader = {.read = read_import, .release = release_import};
     const qn__compile_options options = {.memory_limit = context->options.memory_limit};
     const uint64_t start = qn__now();
-    m->program = qn__program_open(path ? path : "source.qn", text ? text : "", length, &reader, &options);
+    m->program = qn__program_open(path ? path : "source.qn", text ? text : "", length, &qn__file_reader, &options);
     m->parse_ms = (double)(qn__now() - start) * 1e-6;
     if (!m->program) {
         module_free(m);
@@ -140,7 +92,7 @@ qn_status qn_module_from_file(qn_context *context, const char *path, qn_module *
     *module = NULL;
     size_t length = 0;
     const char *message = NULL;
-    char *text = read_file(path, &length, &message);
+    char *text = qn__read_file(path, &length, &message);
     if (!text) return qn__fail(error, QN_IO, "%s: %s", path, message);
     const qn_status status = qn_module_from_source(context, path, text, length, module, error);
     free(text);
@@ -175,6 +127,23 @@ const char *qn_module_kernel_name(const qn_module *module, size_t index) {
 
 size_t qn_module_kernel_generics(const qn_module *module, size_t index) {
     return module && index < module->kernel_count ? module->kernels[index].generic_count : 0;
+}
+
+const char *qn_module_input_name(const qn_module *module, const char *kernel, size_t index) {
+    const qn__kernel_info *info = module ? qn__program_kernel(module->program, kernel) : NULL;
+    if (!info) return NULL;
+    const qn__ast *ast = module->program->ast;
+    const qn__node_id params = qn__ast_child(ast, info->node, QN__KERNEL_PARAMS);
+    if (index >= qn__ast_count(ast, params)) return NULL;
+    return qn__name_text(ast->names, qn__ast_get(ast, qn__ast_child(ast, params, (uint32_t)index))->name);
+}
+
+const char *qn_module_extern_name(const qn_module *module, size_t index) {
+    const qn__ast *ast = module ? module->program->ast : NULL;
+    for (size_t i = 0; ast && i < ast->item_count; i++)
+        if (qn__ast_kind_of(ast, ast->items[i].node) == QN__AST_EXTERN && index-- == 0)
+            return qn__name_text(ast->names, qn__ast_get(ast, ast->items[i].node)->name);
+    return NULL;
 }
 
 qn_status qn_module_register(qn_module *module, const char *name, void (*function)(void), qn_error *error) {

@@ -76,7 +76,7 @@ typedef struct qn_diagnostic {
     const char *message;  /* without place and hints */
     const char *path;
     uint32_t line, column, length;
-    const char *rendered; /* the whole, with source line, caret, hints; no colour */
+    const char *rendered; /* the whole, with source line, caret, hints */
 } qn_diagnostic;
 
 typedef struct qn_allocator { /* alignment is a power of two, at least 16; NULL from allocate means no memory */
@@ -92,6 +92,7 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     uint32_t vector_width;          /* lanes per vector operation; 0: chosen per stage, 1: scalar code */
     qn_allocator allocator;         /* for array data; all NULL: the C library's */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
+    bool colour;                    /* rendered diagnostics have ANSI colours */
     void (*on_diagnostic)(void *user, const qn_diagnostic *diagnostic); /* called by the compiling thread */
     void *user;
 } qn_context_options;
@@ -113,10 +114,15 @@ size_t qn_module_kernel_count(const qn_module *module);
 const char *qn_module_kernel_name(const qn_module *module, size_t index);
 /* Number of type parameters of a kernel: 0 when it is not generic. */
 size_t qn_module_kernel_generics(const qn_module *module, size_t index);
+/* Name of an input (scalar, in or inout, in written order) of a kernel, known before its types are; NULL past the last, and for an
+ * unknown kernel. kernel may be NULL when the module has one. */
+const char *qn_module_input_name(const qn_module *module, const char *kernel, size_t index);
 
 /* ---- host functions, for `extern fn` ---- */
 /* function must be a C function of the declared types (bool as uint8_t, f16 and bf16 as uint16_t), thread-safe, and outlive the
  * module. Register before the first kernel that uses it is created. */
+/* Names of the module's extern functions; NULL past the last. */
+const char *qn_module_extern_name(const qn_module *module, size_t index);
 qn_status qn_module_register(qn_module *module, const char *name, void (*function)(void), qn_error *error);
 
 /* ---- kernels: one specialisation, compiled for one engine ---- */
@@ -171,6 +177,14 @@ typedef struct qn_call_options { /* zero-initialise */
  * unspecified, newly made outputs are NULL, inputs are intact. */
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
                   size_t output_count, const qn_call_options *options, qn_error *error);
+
+/* What one call does, counted by running it once in the interpreter (outputs are thrown away, inouts are restored). */
+typedef struct qn_counts {
+    uint64_t array_bytes;  /* of all inputs, inouts and outputs, each once: the traffic that no cache can avoid */
+    uint64_t float_ops;    /* floating-point operations executed; an fma counts two */
+    uint64_t instructions; /* of bytecode, executed */
+} qn_counts;
+qn_status qn_count(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_counts *counts, qn_error *error);
 
 #ifdef __cplusplus
 }

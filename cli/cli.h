@@ -1,0 +1,101 @@
+/* The command's own contracts: options, arguments of kernels, reports. */
+#ifndef QUERN_CLI_H
+#define QUERN_CLI_H
+
+#include "ir/text.h"
+
+#include <quern/quern.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A NAME=TEXT of the command line, split; the texts are the command line's. */
+typedef struct cli_pair {
+    const char *name; /* NULL: none was written */
+    const char *text;
+} cli_pair;
+
+typedef struct cli_options {
+#define CLI_FIELD_FLAG bool
+#define CLI_FIELD_TEXT const char *
+#define CLI_FIELD_NUMBER double
+#define CLI_FIELD_COUNT uint32_t
+#define X(field, name, KIND, argument, commands, what) CLI_FIELD_##KIND field;
+#include "cli/options.def"
+#undef X
+    char *file;         /* FILE.qn, without :KERNEL; owned */
+    char *kernel;       /* NULL: not written; owned */
+    const char **files; /* all positional arguments without '=' (check takes several) */
+    size_t file_count;
+    cli_pair *inputs;   /* NAME=VALUE */
+    size_t input_count;
+    cli_pair *outputs;  /* -o [NAME=]FILE */
+    size_t output_count;
+} cli_options;
+
+/* Parses argv behind the command's name. False after a message on standard error. */
+bool cli_parse(cli_options *options, const char *command, int argc, char **argv);
+void cli_options_free(cli_options *options);
+
+/* Each command returns the exit code (a qn_status). */
+#define X(name, function, arguments, what) int function(int argc, char **argv);
+#include "cli/commands.def"
+#undef X
+
+/* ---- reports ---- */
+/* "quern: ..." on standard error, coloured on a terminal; returns status for `return`. */
+__attribute__((format(printf, 2, 3))) int cli_fail(int status, const char *format, ...);
+/* An error of the library, with the source line where it has a place. */
+int cli_report(const qn_error *error, bool colour);
+bool cli_colour(const cli_options *options);
+/* The word of a list nearest to `word`, or NULL. */
+const char *cli_suggest(const char *word, const char *const *list, size_t count);
+
+/* ---- arguments of kernels ---- */
+/* One input: the array that holds the elements, and how it is seen (Fortran order files have other strides). */
+typedef struct cli_input {
+    qn_array *array;
+    DLTensor view;
+    int64_t shape[QN_MAX_RANK], strides[QN_MAX_RANK];
+} cli_input;
+
+typedef struct cli_call {
+    qn_context *context;
+    qn_module *module;
+    qn_kernel *kernel;      /* of the engine asked for */
+    cli_input *inputs;      /* owned, in the kernel's order */
+    const DLTensor **input_list;
+    size_t input_count, output_count;
+    void *library;          /* of --library, or NULL */
+    bool printed;           /* a diagnostic was printed */
+    double load_ms;         /* reading and parsing the source */
+    double compile_ms;      /* making the kernel */
+    double arguments_ms;    /* reading and generating the inputs */
+} cli_call;
+
+/* Context and module only. on_diagnostic NULL: diagnostics are printed on standard error. */
+int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user);
+/* Context, module and inputs for the file and arguments of the options; the kernel for `engine`. Status, after reporting. */
+int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine);
+/* Another kernel of the same call, for another engine. */
+int cli_kernel_for(cli_call *call, const cli_options *options, qn_engine engine, qn_kernel **kernel);
+void cli_call_free(cli_call *call);
+bool cli_engine(const char *name, qn_engine *engine);
+const char *cli_engine_name(qn_engine engine);
+
+/* Makes one input from its text: a number, @file.npy, [1, 2, 3], zeros(...), ones(...), full(v, ...), arange(n), linspace(a, b, n),
+ * random(seed, ...) each with an optional `:type`. type 0: from the text (files and suffixes say it; else f64, or i64 for
+ * whole numbers); rank -1: any. Status; on failure message says why. */
+int cli_input_make(qn_context *context, const char *text, qn_type type, int32_t rank, cli_input *input, char *message,
+                   size_t size);
+
+/* ---- values as text ---- */
+void cli_print_value(qn__text *out, qn_type type, const void *element, bool json);
+/* The array with brackets, at most `limit` elements, the rest as "...". */
+void cli_print_array(qn__text *out, const DLTensor *tensor, uint32_t limit, bool json);
+/* Writes to standard output; false on failure. */
+bool cli_write(const qn__text *text);
+
+double cli_now_ms(void);
+
+#endif

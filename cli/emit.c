@@ -1,0 +1,98 @@
+/* quern emit: the program at one stage of its way, on standard output or in the file of -o. */
+#include "cli/compile.h"
+#include "compiler/bytecode.h"
+#include "compiler/lexer.h"
+#include "compiler/llvm/emit.h"
+#include "ir/passes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static int write_out(const cli_options *options, const void *bytes, size_t size) {
+    if (options->output_count == 0) return fwrite(bytes, 1, size, stdout) == size ? QN_OK : cli_fail(QN_IO, "standard output cannot be written");
+    const char *path = options->outputs[0].text;
+    FILE *file = fopen(path, "wb");
+    const bool written = file && fwrite(bytes, 1, size, file) == size;
+    if (!file || fclose(file) != 0 || !written) return cli_fail(QN_IO, "%s: %s", path, strerror(errno));
+    return QN_OK;
+}
+
+static int emit_tokens(const cli_source *source, qn__text *out) {
+    const qn__source *main_file = qn__sources_get(&source->program->sources, source->program->ast->main_file);
+    qn__tokens tokens = {0};
+    if (!main_file || !qn__lex(main_file, source->program->arena, source->program->names, &source->program->sink, &tokens)) return QN_SOURCE;
+    qn__tokens_dump(out, &tokens);
+    return QN_OK;
+}
+
+static int known_pass(const char *name) {
+    const char *list[64] = {"lower"};
+    size_t count = 1;
+    for (const char *const *p = qn__pass_names(); *p && count < 64; p++) list[count++] = *p;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(list[i], name) == 0) return QN_OK;
+    qn__text text = QN__TEXT_EMPTY;
+    for (size_t i = 0; i < count; i++) qn__text_format(&text, "%s%s", i ? ", " : "", list[i]);
+    cli_fail(QN_USAGE, "--after: there is no pass '%s'; in order: %s", name, qn__text_bytes(&text));
+    qn__text_free(&text);
+    return QN_USAGE;
+}
+
+static int emit_native(const cli_source *source, const cli_options *options, qn__text *out) {
+    const qn__llvm_options given = {.cpu = options->cpu, .features = options->features, .width = options->width, .level = 1};
+    const char *message = "unknown reason";
+    if (options->object) {
+        qn__image image;
+        if (!qn__llvm_emit(source->compiled->ir, &given, &image, &message)) return cli_fail(QN_INTERNAL, "llvm: %s", message);
+        qn__text_add(out, image.code, image.code_size);
+        return QN_OK;
+    }
+    const qn__llvm_stage stage = options->assembly ? QN__LLVM_ASSEMBLY : QN__LLVM_OPTIMISED;
+    if (!qn__llvm_text(source->compiled->ir, &given, stage, out, &message)) return cli_fail(QN_INTERNAL, "llvm: %s", message);
+    return QN_OK;
+}
+
+static int emit_bytecode(const cli_source *source, qn__text *out) {
+    qn__image image;
+    const char *message = "unknown reason";
+    if (!qn__bytecode_emit(source->compiled->ir, &image, &message)) return cli_fail(QN_INTERNAL, "bytecode: %s", message);
+    qn__bytecode_print(&image, out);
+    return QN_OK;
+}
+
+static int emit(const cli_options *options, cli_source *source, qn__text *out) {
+    if (options->tokens) return emit_tokens(source, out);
+    if (options->ast) {
+        qn__ast_dump(out, source->program->ast);
+        return QN_OK;
+    }
+    const int status = cli_source_compile(source, options);
+    if (status != QN_OK) return status;
+    if (options->bytecode) return emit_bytecode(source, out);
+    if (options->ir) {
+        qn__ir_print(source->compiled->ir, out);
+        return QN_OK;
+    }
+    return emit_native(source, options, out);
+}
+
+int cli_emit(int argc, char **argv) {
+    cli_options options;
+    cli_source source = {0};
+    qn__text out = QN__TEXT_EMPTY;
+    int status = cli_parse(&options, "emit", argc, argv) ? QN_OK : QN_USAGE;
+    const int forms = options.tokens + options.ast + options.ir + options.bytecode + options.llvm + options.assembly + options.object;
+    if (status == QN_OK && forms != 1)
+        status = cli_fail(QN_USAGE, "one of --tokens, --ast, --ir, --bytecode, --llvm, --asm, --object is expected");
+    if (status == QN_OK && options.after && !options.ir) status = cli_fail(QN_USAGE, "--after goes with --ir");
+    if (status == QN_OK && options.after) status = known_pass(options.after);
+    if (status == QN_OK && options.object && options.output_count == 0) status = cli_fail(QN_USAGE, "--object needs -o FILE");
+    if (status == QN_OK) status = cli_source_open(&source, &options);
+    if (status == QN_OK) status = emit(&options, &source, &out);
+    if (status == QN_OK) status = write_out(&options, qn__text_bytes(&out), out.length);
+    qn__text_free(&out);
+    cli_source_close(&source);
+    cli_options_free(&options);
+    return status;
+}

@@ -1,0 +1,147 @@
+/* quern run: one call; outputs go to files (-o) or to standard output. */
+#include "cli/cli.h"
+#include "ir/eval.h"
+#include "runtime/npy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN = 64 };
+
+typedef struct result {
+    const char *name;
+    const DLTensor *tensor;
+    const char *file; /* NULL: to be shown */
+} result;
+
+static int write_file(const result *r) {
+    qn__argument argument = {.type = (uint8_t)qn_type_from_dlpack(r->tensor->dtype), .rank = (uint8_t)r->tensor->ndim,
+                             .data = (char *)r->tensor->data + r->tensor->byte_offset};
+    const int64_t bytes = (int64_t)qn_type_bytes((qn_type)argument.type);
+    if (argument.rank == 0) memcpy(&argument.bits, argument.data, (size_t)bytes);
+    for (uint32_t d = 0; d < argument.rank; d++) {
+        argument.extent[d] = r->tensor->shape[d];
+        argument.stride[d] = r->tensor->strides[d] * bytes;
+    }
+    char message[QN__NPY_MESSAGE];
+    if (qn__npy_write(r->file, &argument, message)) return QN_OK;
+    return cli_fail(QN_IO, "%s: %s", r->file, message);
+}
+
+static void show_shape(qn__text *out, const DLTensor *tensor, bool json) {
+    qn__text_add_char(out, '[');
+    for (int32_t d = 0; d < tensor->ndim; d++) qn__text_format(out, "%s%lld", d ? ", " : "", (long long)tensor->shape[d]);
+    qn__text_add_char(out, ']');
+    (void)json;
+}
+
+static void show(qn__text *out, const result *r, const cli_options *options, bool first) {
+    const qn_type type = qn_type_from_dlpack(r->tensor->dtype);
+    if (options->json) {
+        qn__text_add_string(out, first ? "" : ", ");
+        qn__text_add_json_string(out, r->name, strlen(r->name));
+        qn__text_format(out, ": {\"type\": \"%s\", \"shape\": ", qn_type_name(type));
+        show_shape(out, r->tensor, true);
+        qn__text_add_string(out, ", ");
+        if (r->file) {
+            qn__text_add_string(out, "\"file\": ");
+            qn__text_add_json_string(out, r->file, strlen(r->file));
+        } else {
+            qn__text_add_string(out, "\"value\": ");
+            cli_print_array(out, r->tensor, UINT32_MAX, true);
+        }
+        qn__text_add_char(out, '}');
+        return;
+    }
+    if (r->file) return;
+    qn__text_format(out, "%s: %s", r->name, qn_type_name(type));
+    if (r->tensor->ndim) show_shape(out, r->tensor, false);
+    qn__text_add_string(out, " = ");
+    cli_print_array(out, r->tensor, options->limit ? options->limit : SHOWN, false);
+    qn__text_add_char(out, '\n');
+}
+
+/* What comes back: inouts, then outputs, each with its file where -o names one. */
+static int collect(const cli_call *call, const cli_options *options, qn_array *const *outputs, result *results, size_t *count) {
+    *count = 0;
+    for (size_t i = 0; i < call->input_count; i++) {
+        const qn_parameter p = qn_kernel_input(call->kernel, i);
+        if (p.kind == QN_INOUT) results[(*count)++] = (result){p.name, &call->inputs[i].view, NULL};
+    }
+    for (size_t i = 0; i < call->output_count; i++)
+        results[(*count)++] = (result){qn_kernel_output(call->kernel, i).name, outputs ? qn_array_tensor(outputs[i]) : NULL, NULL};
+    for (size_t i = 0; i < options->output_count; i++) {
+        const cli_pair *o = &options->outputs[i];
+        size_t k = 0;
+        if (!o->name && *count != 1) return cli_fail(QN_USAGE, "-o %s: the kernel returns %zu arrays, write -o NAME=FILE", o->text, *count);
+        while (o->name && k < *count && strcmp(results[k].name, o->name) != 0) k++;
+        if (k == *count) return cli_fail(QN_USAGE, "-o %s=%s: the kernel returns no '%s'", o->name, o->text, o->name);
+        if (results[k].file) return cli_fail(QN_USAGE, "-o: '%s' is given two files", results[k].name);
+        if (o->text[0] == 0) return cli_fail(QN_USAGE, "-o: the file's name is empty");
+        results[k].file = o->text;
+    }
+    return QN_OK;
+}
+
+static int deliver(const cli_options *options, const result *results, size_t count) {
+    qn__text out = QN__TEXT_EMPTY;
+    int status = QN_OK;
+    if (options->json) qn__text_add_char(&out, '{');
+    for (size_t i = 0; i < count; i++) {
+        if (results[i].file && status == QN_OK) status = write_file(&results[i]);
+        show(&out, &results[i], options, i == 0);
+    }
+    if (options->json) qn__text_add_string(&out, "}\n");
+    if (status == QN_OK && !cli_write(&out)) status = cli_fail(QN_IO, "standard output cannot be written");
+    qn__text_free(&out);
+    return status;
+}
+
+static void profile(const cli_call *call, double run_ms) {
+    const qn_compile_times t = qn_kernel_compile_times(call->kernel);
+    fprintf(stderr, "%-10s %10s\n", "engine", cli_engine_name(qn_kernel_engine(call->kernel)));
+    const struct { const char *name; double ms; } rows[] = {{"source", call->load_ms},       {"front+passes", t.passes_ms},
+                                                            {"emit", t.emit_ms},             {"load", t.load_ms},
+                                                            {"inputs", call->arguments_ms}, {"run", run_ms}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) fprintf(stderr, "%-12s %8.3f ms\n", rows[i].name, rows[i].ms);
+}
+
+static int call_once(cli_call *call, const cli_options *options) {
+    result *results = calloc(call->input_count + call->output_count + 1, sizeof *results);
+    qn_array **outputs = calloc(call->output_count + 1, sizeof *outputs);
+    if (!results || !outputs) {
+        free(results);
+        free(outputs);
+        return cli_fail(QN_RESOURCE, "out of memory");
+    }
+    size_t count = 0;
+    int status = collect(call, options, NULL, results, &count); /* wrong -o is said before a long run */
+    if (status == QN_OK) {
+        qn_error error;
+        const qn_call_options given = {.deadline_ms = options->deadline};
+        const double start = cli_now_ms();
+        if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) != QN_OK)
+            status = cli_report(&error, cli_colour(options));
+        else if (options->profile)
+            profile(call, cli_now_ms() - start);
+    }
+    if (status == QN_OK) status = collect(call, options, outputs, results, &count);
+    if (status == QN_OK) status = deliver(options, results, count);
+    for (size_t i = 0; i < call->output_count; i++) qn_array_destroy(outputs[i]);
+    free(outputs);
+    free(results);
+    return status;
+}
+
+int cli_run(int argc, char **argv) {
+    cli_options options;
+    cli_call call = {0};
+    qn_engine engine = QN_ENGINE_AUTO;
+    int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine)) ? QN_OK : QN_USAGE;
+    if (status == QN_OK) status = cli_prepare(&call, &options, engine);
+    if (status == QN_OK) status = call_once(&call, &options);
+    cli_call_free(&call);
+    cli_options_free(&options);
+    return status;
+}
