@@ -6,14 +6,14 @@ cd "$(dirname "$0")/.."
 quern=${1:-build}/bin/quern
 data=examples/data
 
-printf '%-13s %-34s %12s %12s %9s %11s  %s\n' kernel data interpreted compiled speed-up 'first call' bytes
+printf '%-18s %-33s %12s %12s %9s %11s  %s\n' kernel data interpreted compiled speed-up 'first call' bytes
 failed=0
 row() {
     file=$1
     what=$2
     shift 2
     if ! json=$("$quern" bench "examples/$file" "$@" --engines interp,cpu --json 2>&1); then
-        printf '%-13s %-34s failed:\n%s\n' "${file%%.qn*}" "$what" "$json"
+        printf '%-18s %-33s failed:\n%s\n' "${file%%.qn*}" "$what" "$json"
         failed=1
         return
     fi
@@ -21,21 +21,21 @@ row() {
         function field(key) { return match($0, "\"" key "\": [^,}]*") ? substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) : "" }
         /"interp"/ { interpreted = field("median_ms") }
         /"cpu"/ { compiled = field("median_ms"); first = field("first_call_ms"); equal = field("equal") }
-        END { printf "%-13s %-34s %9.2f ms %9.3f ms %8.0fx %8.1f ms  %s\n", name, what, interpreted, compiled,
+        END { printf "%-18s %-33s %9.2f ms %9.3f ms %8.0fx %8.1f ms  %s\n", name, what, interpreted, compiled,
               interpreted / compiled, first, equal == "true" ? "equal" : "DIFFERENT" }'
 }
 
-row sobel.qn        "photograph, 512x512 u8"          image=@$data/camera.npy
-row median.qn       "photograph, 512x512 u8"          image=@$data/camera.npy
-row histogram.qn:grey "photograph, 512x512 u8"        image=@$data/camera.npy
-row blur.qn         "Hubble deep field, 872x1000x3 u8" image=@$data/hubble.npy
-row above.qn:bright "Hubble deep field, 872x1000x3 u8" image=@$data/hubble.npy limit=60
-row standardise.qn  "cell measurements, 569x30 f64"   x=@$data/breast_cancer.npy
-row covariance.qn   "cell measurements, 569x30 f64"   x=@$data/breast_cancer.npy
-row nearest.qn      "cell measurements, 569x30 f64"   x=@$data/breast_cancer.npy
-row jacobi.qn:diffuse "512x512 f32, 20 steps"         "u=random(1,512,512)" steps=20
-row matmul.qn       "256x256 f32"                     "A=random(1,256,256):f32" "B=random(2,256,256):f32"
-row mandelbrot.qn   "512x512, 256 steps"              limit=256 w=512 h=512
-row options.qn      "100,000 options f64"             "spot=random(1,100000)" "strike=random(2,100000)" \
+row sobel.qn              "photograph, 512x512 u8"           image=@$data/camera.npy
+row gaussian_blur.qn      "photograph, 512x512 u8"           image=@$data/camera.npy sigma=2
+row median3x3.qn          "photograph, 512x512 u8"           image=@$data/camera.npy
+row histogram_equalise.qn "photograph, 512x512 u8"           image=@$data/camera.npy
+row rgb_to_grey.qn        "Hubble deep field, 872x1000x3 u8" image=@$data/hubble.npy
+row column_statistics.qn  "cell measurements, 569x30 f64"    data=@$data/breast_cancer.npy
+row standardise.qn        "cell measurements, 569x30 f64"    data=@$data/breast_cancer.npy
+row jacobi.qn             "512x512 f32, 20 steps"            "start=random(1,512,512)" steps=20
+row matmul.qn             "256x256 f32"                      "A=random(1,256,256):f32" "B=random(2,256,256):f32"
+row mandelbrot.qn         "512x512, limit 256"               limit=256 w=512 h=512
+row black_scholes.qn      "100,000 options f64"              "price=random(1,100000)" "strike=random(2,100000)" \
     "years=random(3,100000)" rate=0.02 volatility=0.3
+row monte_carlo_pi.qn     "1,000,000 darts f64"              seed=1 samples=1000000
 exit $failed
