@@ -13,7 +13,7 @@
 #include "ir/names.h"
 
 typedef uint32_t qn__node_id;
-enum { QN__NO_NODE = 0 };
+enum { QN__NO_NODE = 0, QN__AST_HEIGHT = 1000 };
 
 typedef enum qn__ast_kind {
 #define QN__AST_NODE(kind, name, class) QN__AST_##kind,
@@ -89,6 +89,7 @@ typedef struct qn__ast_node {
     uint32_t name_begin;   // where `name` stands in the file, for the kinds that have one; see qn__ast_name_span
     uint32_t child_begin;  // in qn__ast.children
     uint32_t child_count;
+    uint32_t height;       // of the tree below, a leaf has 1; never above QN__AST_HEIGHT, so that walkers may recurse
     union {
         uint64_t integer;
         double real;
