@@ -1,0 +1,305 @@
+/* Loads, stores, accumulations, local arrays.
+ *
+ * An access is uniform (all lanes at one element), contiguous (the last index is linear with stride 1, the others are
+ * uniform) or scattered. Dead lanes may hold any index: their addresses are replaced by a dummy's before they are read,
+ * and they are never written. Addresses are never "inbounds". */
+#include "compiler/llvm/internal.h"
+
+#include <string.h>
+
+/* ---- views ---- */
+
+static LLVMValueRef view_of(qn__emitter *e, uint32_t array) {
+    return l_field(e, e->views, (size_t)array * sizeof(qn__view));
+}
+
+static qn__base load_base(qn__emitter *e, uint32_t array) {
+    qn__base base = {0};
+    LLVMValueRef view = view_of(e, array);
+    base.data = l_load(e, e->ptr, l_field(e, view, offsetof(qn__view, data)));
+    for (uint32_t d = 0; d + 1 < e->ir->arrays[array].rank; d++)
+        base.stride[d] = l_load(e, e->i64, l_field(e, view, offsetof(qn__view, stride) + d * sizeof(int64_t)));
+    return base;
+}
+
+static void hoist(const qn__ir *ir, const qn__instr *instr, void *context) {
+    qn__emitter *e = context;
+    (void)ir;
+    if (instr->op == QN__OP_LOAD || instr->op == QN__OP_STORE || instr->op == QN__OP_ACCUMULATE)
+        if (!e->bases[instr->imm].data) e->bases[instr->imm] = load_base(e, (uint32_t)instr->imm);
+    if (instr->op == QN__OP_PUSH && e->keep && !e->counting)
+        for (uint32_t i = 0; i < e->keep->list_count; i++) e->bases[e->keep->list[i]] = load_base(e, e->keep->list[i]);
+}
+
+void qn__hoist_bases(qn__emitter *e, const qn__instr *stage, qn__base *saved) {
+    memcpy(saved, e->bases, e->ir->array_count * sizeof *saved);
+    for (uint32_t i = 0; i < stage->region_count; i++) qn__walk(e->ir, stage->regions[i], hoist, e);
+}
+
+void qn__restore_bases(qn__emitter *e, const qn__base *saved) {
+    memcpy(e->bases, saved, e->ir->array_count * sizeof *saved);
+}
+
+/* ---- addresses ---- */
+
+typedef enum access { UNIFORM, CONTIGUOUS, SCATTERED } access;
+
+static access access_of(const qn__emitter *e, const qn__value *indices, uint32_t rank) {
+    if (e->width == 1) return UNIFORM;
+    access result = UNIFORM;
+    for (uint32_t d = 0; d < rank; d++) {
+        qn__shape shape = e->shapes[indices[d]];
+        if (shape.variance == QN__UNIFORM) continue;
+        if (shape.variance != QN__LINEAR || shape.stride != 1 || d + 1 != rank) return SCATTERED;
+        result = CONTIGUOUS;
+    }
+    return result;
+}
+
+/* The element's address: of lane 0 for contiguous access, a vector of addresses for scattered access. */
+static LLVMValueRef address_of(qn__emitter *e, uint32_t array, const qn__value *indices, uint32_t rank, access how) {
+    qn__base base = e->bases[array].data ? e->bases[array] : load_base(e, array);
+    LLVMValueRef scalar = NULL, vector = NULL;
+    for (uint32_t d = 0; d < rank; d++) {
+        bool wide = how == SCATTERED && e->shapes[indices[d]].variance != QN__UNIFORM;
+        LLVMValueRef term = l_value_as(e, indices[d], wide);
+        if (d + 1 < rank) term = LLVMBuildMul(e->builder, term, wide ? l_splat(e, base.stride[d]) : base.stride[d], "");
+        LLVMValueRef *sum = wide ? &vector : &scalar;
+        *sum = *sum ? LLVMBuildAdd(e->builder, *sum, term, "") : term;
+    }
+    LLVMTypeRef type = l_memory_type(e, (qn__type)e->ir->arrays[array].type);
+    LLVMValueRef start = scalar ? l_gep(e, type, base.data, scalar) : base.data;
+    return vector ? l_gep(e, type, start, vector) : start;
+}
+
+static void note_array(qn__emitter *e, LLVMValueRef access_instr, uint32_t array) {
+    if (e->swaps || !e->scopes) return;
+    LLVMSetMetadata(access_instr, LLVMGetMDKindIDInContext(e->context, "alias.scope", 11), e->scopes[array]);
+    LLVMSetMetadata(access_instr, LLVMGetMDKindIDInContext(e->context, "noalias", 7), e->noalias[array]);
+}
+
+static void align_pointer(qn__emitter *e, LLVMValueRef call, uint32_t param, uint32_t bytes) {
+    uint32_t kind = LLVMGetEnumAttributeKindForName("align", 5);
+    LLVMAddCallSiteAttribute(call, param, LLVMCreateEnumAttribute(e->context, kind, bytes));
+}
+
+/* ---- lanes one by one ---- */
+
+static LLVMValueRef load_lanes(qn__emitter *e, LLVMTypeRef type, LLVMValueRef pointers, uint32_t array, bool noted) {
+    if (e->mask) pointers = l_select(e, e->mask, pointers, l_splat(e, e->dummy));
+    LLVMValueRef result = LLVMGetPoison(LLVMVectorType(type, e->width));
+    for (uint32_t lane = 0; lane < e->width; lane++) {
+        LLVMValueRef value = l_load(e, type, l_lane(e, pointers, lane));
+        if (noted && !e->mask) note_array(e, value, array);
+        result = l_with_lane(e, result, value, lane);
+    }
+    return result;
+}
+
+static LLVMValueRef gather(qn__emitter *e, LLVMTypeRef type, LLVMValueRef pointers, uint32_t bytes) {
+    LLVMTypeRef overloads[2] = {LLVMVectorType(type, e->width), LLVMTypeOf(pointers)};
+    LLVMValueRef args[3] = {pointers, l_mask(e), LLVMConstNull(overloads[0])};
+    LLVMValueRef call = l_intrinsic(e, "llvm.masked.gather", overloads, 2, args, 3);
+    align_pointer(e, call, 1, bytes);
+    return call;
+}
+
+static void scatter(qn__emitter *e, LLVMValueRef value, LLVMValueRef pointers, uint32_t bytes) {
+    if (!e->mask) {
+        for (uint32_t lane = 0; lane < e->width; lane++) l_store(e, l_lane(e, value, lane), l_lane(e, pointers, lane));
+        return;
+    }
+    LLVMTypeRef overloads[2] = {LLVMTypeOf(value), LLVMTypeOf(pointers)};
+    LLVMValueRef args[3] = {value, pointers, e->mask};
+    LLVMValueRef call = l_intrinsic(e, "llvm.masked.scatter", overloads, 2, args, 3);
+    align_pointer(e, call, 2, bytes);
+}
+
+/* ---- contiguous ---- */
+
+static LLVMValueRef load_contiguous(qn__emitter *e, LLVMTypeRef type, LLVMValueRef pointer, uint32_t bytes) {
+    LLVMTypeRef vector = LLVMVectorType(type, e->width);
+    if (!e->mask) {
+        LLVMValueRef load = l_load(e, vector, pointer);
+        LLVMSetAlignment(load, bytes);
+        return load;
+    }
+    LLVMTypeRef overloads[2] = {vector, e->ptr};
+    LLVMValueRef call = l_intrinsic(e, "llvm.masked.load", overloads, 2, (LLVMValueRef[]){pointer, e->mask, LLVMConstNull(vector)}, 3);
+    align_pointer(e, call, 1, bytes);
+    return call;
+}
+
+static LLVMValueRef store_contiguous(qn__emitter *e, LLVMValueRef value, LLVMValueRef pointer, uint32_t bytes) {
+    if (!e->mask) {
+        LLVMValueRef store = LLVMBuildStore(e->builder, value, pointer);
+        LLVMSetAlignment(store, bytes);
+        return store;
+    }
+    LLVMTypeRef overloads[2] = {LLVMTypeOf(value), e->ptr};
+    LLVMValueRef call = l_intrinsic(e, "llvm.masked.store", overloads, 2, (LLVMValueRef[]){value, pointer, e->mask}, 3);
+    align_pointer(e, call, 2, bytes);
+    return call;
+}
+
+/* ---- arrays ---- */
+
+void qn__emit_load(qn__emitter *e, const qn__instr *instr) {
+    uint32_t array = (uint32_t)instr->imm;
+    qn__type type = (qn__type)e->ir->arrays[array].type;
+    LLVMTypeRef memory = l_memory_type(e, type);
+    access how = access_of(e, instr->args, instr->arg_count);
+    LLVMValueRef pointer = address_of(e, array, instr->args, instr->arg_count, how), value;
+    if (how == UNIFORM) {
+        value = l_load(e, memory, pointer);
+        note_array(e, value, array);
+    } else if (how == CONTIGUOUS) {
+        value = load_contiguous(e, memory, pointer, qn__type_bytes(type));
+        note_array(e, value, array);
+    } else if (e->machine->gathers && qn__type_bits(type) >= 32) {
+        value = gather(e, memory, pointer, qn__type_bytes(type));
+        note_array(e, value, array);
+    } else {
+        value = load_lanes(e, memory, pointer, array, true);
+    }
+    l_set(e, instr->first_result, l_from_memory(e, type, value));
+}
+
+/* All lanes at one element: the last live lane's value stays. */
+static void store_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, qn__type type) {
+    qn__value v = instr->args[instr->arg_count - 1];
+    uint32_t bytes = qn__type_bytes(type);
+    if (e->width == 1 || e->shapes[v].variance == QN__UNIFORM) {
+        note_array(e, LLVMBuildStore(e->builder, l_to_memory(e, type, l_scalar(e, v)), pointer), (uint32_t)instr->imm);
+    } else {
+        LLVMValueRef value = l_to_memory(e, type, l_vector(e, v));
+        if (e->mask) scatter(e, value, l_splat(e, pointer), bytes);
+        else note_array(e, LLVMBuildStore(e->builder, l_lane(e, value, e->width - 1), pointer), (uint32_t)instr->imm);
+    }
+}
+
+void qn__emit_store(qn__emitter *e, const qn__instr *instr) {
+    uint32_t array = (uint32_t)instr->imm, rank = instr->arg_count - 1;
+    qn__type type = (qn__type)e->ir->arrays[array].type;
+    access how = access_of(e, instr->args, rank);
+    LLVMValueRef pointer = address_of(e, array, instr->args, rank, how);
+    if (how == UNIFORM) {
+        store_uniform(e, instr, pointer, type);
+        return;
+    }
+    LLVMValueRef value = l_to_memory(e, type, l_vector(e, instr->args[rank]));
+    if (how == CONTIGUOUS) note_array(e, store_contiguous(e, value, pointer, qn__type_bytes(type)), array);
+    else scatter(e, value, pointer, qn__type_bytes(type));
+}
+
+static LLVMValueRef combined(qn__emitter *e, qn__op op, qn__type type, LLVMValueRef a, LLVMValueRef b) {
+    if (type != QN__TYPE_F16 && type != QN__TYPE_BF16) return qn__arith2(e, op, type, a, b);
+    LLVMValueRef x = qn__convert(e, a, type, QN__TYPE_F32), y = qn__convert(e, b, type, QN__TYPE_F32);
+    return qn__convert(e, qn__arith2(e, op, QN__TYPE_F32, x, y), QN__TYPE_F32, type);
+}
+
+static void accumulate_one(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value) {
+    qn__type type = (qn__type)e->ir->arrays[instr->imm].type;
+    LLVMValueRef old = l_load(e, l_memory_type(e, type), pointer);
+    note_array(e, old, (uint32_t)instr->imm);
+    LLVMValueRef sum = combined(e, (qn__op)instr->aux, type, l_from_memory(e, type, old), value);
+    note_array(e, LLVMBuildStore(e->builder, l_to_memory(e, type, sum), pointer), (uint32_t)instr->imm);
+}
+
+/* Lane after lane, also where all lanes hit different elements: the order of accumulations is part of the language. */
+void qn__emit_accumulate(qn__emitter *e, const qn__instr *instr) {
+    uint32_t rank = instr->arg_count - 1;
+    access how = e->width == 1 ? UNIFORM : SCATTERED;
+    LLVMValueRef pointers = address_of(e, (uint32_t)instr->imm, instr->args, rank, how);
+    LLVMValueRef values = l_value_as(e, instr->args[rank], e->width > 1);
+    for (uint32_t lane = 0; lane < e->width; lane++) {
+        LLVMBasicBlockRef after = NULL;
+        if (e->mask) {
+            LLVMBasicBlockRef live = l_block(e, "lane");
+            after = l_block(e, "next");
+            l_branch(e, l_lane(e, e->mask, lane), live, after);
+            l_enter(e, live);
+        }
+        accumulate_one(e, instr, l_lane(e, pointers, lane), l_lane(e, values, lane));
+        if (!after) continue;
+        l_jump(e, after);
+        l_enter(e, after);
+    }
+}
+
+void qn__emit_push(qn__emitter *e, const qn__instr *instr) {
+    LLVMValueRef count = l_load(e, e->i64, e->pushed);
+    for (uint32_t i = 0; i < instr->arg_count && !e->counting; i++) {
+        uint32_t array = e->keep->list[i];
+        qn__type type = (qn__type)e->ir->arrays[array].type;
+        LLVMValueRef pointer = l_gep(e, l_memory_type(e, type), e->bases[array].data, count);
+        LLVMValueRef value = l_to_memory(e, type, l_scalar(e, instr->args[i]));
+        note_array(e, LLVMBuildStore(e->builder, value, pointer), array);
+    }
+    l_store(e, LLVMBuildAdd(e->builder, count, l_i64(e, 1), ""), e->pushed);
+}
+
+void qn__emit_swap(qn__emitter *e, const qn__instr *instr) {
+    LLVMValueRef a = view_of(e, (uint32_t)instr->imm), b = view_of(e, instr->aux);
+    for (size_t at = 0; at < sizeof(qn__view); at += sizeof(int64_t)) {
+        LLVMValueRef x = l_load(e, e->i64, l_field(e, a, at)), y = l_load(e, e->i64, l_field(e, b, at));
+        l_store(e, y, l_field(e, a, at));
+        l_store(e, x, l_field(e, b, at));
+    }
+}
+
+/* ---- local arrays: at width W an element is a vector, one lane beside the other ---- */
+
+static LLVMTypeRef local_type(qn__emitter *e, const qn__instr *instr) {
+    return l_memory_type(e, (qn__type)e->ir->locals[instr->imm].type);
+}
+
+static LLVMValueRef local_of(qn__emitter *e, const qn__instr *instr) {
+    uint32_t log = 0;
+    while ((1u << log) < e->width) log++;
+    LLVMValueRef *slot = &e->locals[instr->imm * QN__WIDTHS + log];
+    uint32_t count = e->ir->locals[instr->imm].count;
+    if (!*slot) *slot = l_alloca_array(e, l_wide(e, local_type(e, instr)), count ? count : 1);
+    return *slot;
+}
+
+static LLVMValueRef local_pointers(qn__emitter *e, const qn__instr *instr) {
+    LLVMValueRef index = l_vector(e, instr->args[0]);
+    if (e->mask) index = l_select(e, e->mask, index, LLVMConstNull(LLVMTypeOf(index)));
+    index = LLVMBuildMul(e->builder, index, l_like(e, index, e->width), "");
+    index = LLVMBuildAdd(e->builder, index, l_steps(e, e->i64, 1), "");
+    return l_gep(e, local_type(e, instr), local_of(e, instr), index);
+}
+
+static bool uniform_index(const qn__emitter *e, const qn__instr *instr) {
+    return e->width == 1 || e->shapes[instr->args[0]].variance == QN__UNIFORM;
+}
+
+static LLVMValueRef local_pointer(qn__emitter *e, const qn__instr *instr) {
+    return l_gep(e, l_wide(e, local_type(e, instr)), local_of(e, instr), l_scalar(e, instr->args[0]));
+}
+
+void qn__emit_local_load(qn__emitter *e, const qn__instr *instr) {
+    LLVMValueRef value;
+    if (uniform_index(e, instr)) value = l_load(e, l_wide(e, local_type(e, instr)), local_pointer(e, instr));
+    else value = load_lanes(e, local_type(e, instr), local_pointers(e, instr), 0, false);
+    l_set(e, instr->first_result, l_from_memory(e, (qn__type)e->ir->locals[instr->imm].type, value));
+}
+
+void qn__emit_local_store(qn__emitter *e, const qn__instr *instr) {
+    qn__type type = (qn__type)e->ir->locals[instr->imm].type;
+    LLVMValueRef value = l_to_memory(e, type, l_vector(e, instr->args[1]));
+    if (!uniform_index(e, instr)) {
+        scatter(e, value, local_pointers(e, instr), qn__type_bytes(type));
+        return;
+    }
+    LLVMValueRef pointer = local_pointer(e, instr);
+    if (e->mask) value = l_select(e, e->mask, value, l_load(e, LLVMTypeOf(value), pointer));
+    l_store(e, value, pointer);
+}
+
+void qn__emit_local_zero(qn__emitter *e, const qn__instr *instr) {
+    const qn__local *local = &e->ir->locals[instr->imm];
+    uint64_t bytes = (uint64_t)local->count * qn__type_bytes((qn__type)local->type) * e->width;
+    LLVMBuildMemSet(e->builder, local_of(e, instr), l_int(e, e->i8, 0), l_i64(e, (int64_t)bytes), 1);
+}

@@ -1,0 +1,318 @@
+/* reduce in the order of lanes: ir.h says which. Blocks of 4096 terms; in a block 64 accumulators, halved at its end; the
+ * blocks' results are combined on a stack like the bits of a binary counter.
+ *
+ * Vector code keeps the accumulators as 64/W vectors: in registers (the body unrolled over a row of 64 terms) when the
+ * body is short, else in memory. What does not fill a row is done term by term on the accumulators in memory, and so is
+ * everything when the body cannot be vectorised: all forms give the same bits. */
+#include "compiler/llvm/internal.h"
+
+enum { DEPTH = 56, UNROLLED = 320 }; /* 2^63 / 4096 blocks need 52 levels; instructions of an unrolled row at most */
+
+typedef struct reduce {
+    const qn__instr *instr;
+    qn__region_ref body, combine;
+    uint32_t count, width;          /* accumulators; lanes of the body's code */
+    qn__type types[QN__MAX_SCAN];
+    LLVMTypeRef memory[QN__MAX_SCAN];
+    LLVMValueRef init[QN__MAX_SCAN];
+    LLVMValueRef lanes[QN__MAX_SCAN], stack[QN__MAX_SCAN], value[QN__MAX_SCAN]; /* in memory */
+    LLVMValueRef block, depth;      /* i64 in memory: number of blocks done, of values on the stack */
+    LLVMValueRef at;                /* i64 in memory: the next term */
+    bool nested, checks;
+} reduce;
+
+static LLVMValueRef read_memory(qn__emitter *e, const reduce *r, uint32_t i, LLVMValueRef pointer) {
+    return l_from_memory(e, r->types[i], l_load(e, l_wide(e, r->memory[i]), pointer));
+}
+
+static void write_memory(qn__emitter *e, const reduce *r, uint32_t i, LLVMValueRef value, LLVMValueRef pointer) {
+    l_store(e, l_to_memory(e, r->types[i], value), pointer);
+}
+
+static LLVMValueRef lane_pointer(qn__emitter *e, const reduce *r, uint32_t i, LLVMValueRef lane) {
+    return l_gep(e, r->memory[i], r->lanes[i], lane);
+}
+
+static LLVMValueRef fixed_lane(qn__emitter *e, const reduce *r, uint32_t i, uint32_t lane) {
+    return lane_pointer(e, r, i, l_i64(e, lane));
+}
+
+/* ---- the body ---- */
+
+static void emit_term(qn__emitter *e, const reduce *r, LLVMValueRef iv, LLVMValueRef *acc) {
+    l_set(e, qn__region_param(e->ir, r->body, 0), iv);
+    for (uint32_t i = 0; i < r->count; i++) l_set(e, qn__region_param(e->ir, r->body, 1 + i), acc[i]);
+    if (!r->nested) e->point.iv[0] = iv;
+    qn__emit_region(e, r->body);
+    for (uint32_t i = 0; i < r->count; i++) acc[i] = l_vector(e, qn__yield_of(e->ir, r->body)->args[i]);
+}
+
+static void init_lanes(qn__emitter *e, const reduce *r) {
+    e->width = 8;
+    for (uint32_t i = 0; i < r->count; i++)
+        for (uint32_t lane = 0; lane < QN__LANES; lane += 8)
+            write_memory(e, r, i, l_splat(e, r->init[i]), fixed_lane(e, r, i, lane));
+    e->width = 1;
+}
+
+static LLVMValueRef plus(qn__emitter *e, LLVMValueRef v, uint64_t n) {
+    return n ? LLVMBuildAdd(e->builder, v, l_i64(e, (int64_t)n), "") : v;
+}
+
+/* Rows of 64 terms with accumulators in registers. */
+static void rows_unrolled(qn__emitter *e, const reduce *r, qn__loop *loop) {
+    uint32_t groups = QN__LANES / r->width;
+    LLVMValueRef slots[QN__MAX_SCAN][QN__LANES];
+    for (uint32_t i = 0; i < r->count; i++)
+        for (uint32_t g = 0; g < groups; g++) {
+            slots[i][g] = l_alloca(e, l_wide(e, l_type(e, r->types[i])));
+            l_store(e, l_splat(e, r->init[i]), slots[i][g]);
+        }
+    l_loop_begin(e, loop, r->at, loop->iv, loop->hi);
+    for (uint32_t g = 0; g < groups; g++) {
+        LLVMValueRef acc[QN__MAX_SCAN];
+        for (uint32_t i = 0; i < r->count; i++) acc[i] = l_load(e, l_wide(e, l_type(e, r->types[i])), slots[i][g]);
+        emit_term(e, r, plus(e, loop->iv, g * r->width), acc);
+        for (uint32_t i = 0; i < r->count; i++) l_store(e, acc[i], slots[i][g]);
+    }
+    l_loop_end(e, loop, plus(e, loop->iv, QN__LANES));
+    for (uint32_t i = 0; i < r->count; i++)
+        for (uint32_t g = 0; g < groups; g++) {
+            LLVMValueRef value = l_load(e, l_wide(e, l_type(e, r->types[i])), slots[i][g]);
+            write_memory(e, r, i, value, fixed_lane(e, r, i, g * r->width));
+        }
+}
+
+/* Rows of 64 terms with accumulators in memory. The inner loop's counter is a lane number. */
+static void rows_looped(qn__emitter *e, const reduce *r, qn__loop *loop) {
+    qn__loop lane;
+    l_loop_begin(e, loop, r->at, loop->iv, loop->hi);
+    l_loop_begin(e, &lane, NULL, l_i64(e, 0), l_i64(e, QN__LANES));
+    LLVMValueRef acc[QN__MAX_SCAN];
+    for (uint32_t i = 0; i < r->count; i++) acc[i] = read_memory(e, r, i, lane_pointer(e, r, i, lane.iv));
+    emit_term(e, r, LLVMBuildAdd(e->builder, loop->iv, lane.iv, ""), acc);
+    for (uint32_t i = 0; i < r->count; i++) write_memory(e, r, i, acc[i], lane_pointer(e, r, i, lane.iv));
+    l_loop_end(e, &lane, plus(e, lane.iv, r->width));
+    l_loop_end(e, loop, plus(e, loop->iv, QN__LANES));
+}
+
+static void vector_rows(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMBasicBlockRef rest) {
+    e->width = r->width;
+    e->retry = rest;
+    e->shapes[qn__region_param(e->ir, r->body, 0)] = (qn__shape){QN__LINEAR, 1};
+    for (uint32_t i = 0; i < r->count; i++) e->shapes[qn__region_param(e->ir, r->body, 1 + i)] = (qn__shape){QN__VARYING, 0};
+    qn__shapes_region(e, r->body);
+    qn__loop loop = {.iv = start, .hi = l_call2(e, "llvm.ssub.sat", stop, l_i64(e, QN__LANES - 1))};
+    bool unrolled = qn__region_size(e->ir, r->body) * (QN__LANES / r->width) <= UNROLLED;
+    if (unrolled) rows_unrolled(e, r, &loop);
+    else rows_looped(e, r, &loop);
+    e->width = 1;
+    e->retry = NULL;
+    l_jump(e, rest);
+    l_enter(e, rest);
+}
+
+static void leave_if_pending(qn__emitter *e) {
+    LLVMBasicBlockRef failed = l_block(e, "pending"), fine = l_block(e, "fine");
+    LLVMValueRef kind = l_load(e, e->i32, e->pending);
+    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntEQ, kind, l_i32(e, 0), ""), fine, failed);
+    l_enter(e, failed);
+    qn__emit_return(e, kind);
+    l_enter(e, fine);
+}
+
+/* Terms start..stop of one block. */
+static void terms(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop) {
+    init_lanes(e, r);
+    l_store(e, start, r->at);
+    if (r->width > 1) vector_rows(e, r, start, stop, l_block(e, "rest"));
+    qn__loop loop;
+    l_loop_begin(e, &loop, r->at, l_load(e, e->i64, r->at), stop);
+    LLVMValueRef lane = LLVMBuildAnd(e->builder, LLVMBuildSub(e->builder, loop.iv, start, ""), l_i64(e, QN__LANES - 1), "");
+    LLVMValueRef acc[QN__MAX_SCAN];
+    for (uint32_t i = 0; i < r->count; i++) acc[i] = read_memory(e, r, i, lane_pointer(e, r, i, lane));
+    emit_term(e, r, loop.iv, acc);
+    for (uint32_t i = 0; i < r->count; i++) write_memory(e, r, i, acc[i], lane_pointer(e, r, i, lane));
+    l_loop_end(e, &loop, plus(e, loop.iv, 1));
+    if (r->width > 1 && r->checks) leave_if_pending(e);
+}
+
+/* ---- combining ---- */
+
+static void combine(qn__emitter *e, const reduce *r, LLVMValueRef *a, LLVMValueRef *b, LLVMValueRef *out) {
+    for (uint32_t i = 0; i < r->count; i++) {
+        qn__value x = qn__region_param(e->ir, r->combine, i), y = qn__region_param(e->ir, r->combine, r->count + i);
+        e->shapes[x] = e->shapes[y] = (qn__shape){QN__VARYING, 0};
+        l_set(e, x, a[i]);
+        l_set(e, y, b[i]);
+    }
+    if (e->width > 1) qn__shapes_region(e, r->combine);
+    qn__emit_region(e, r->combine);
+    for (uint32_t i = 0; i < r->count; i++) out[i] = l_vector(e, qn__yield_of(e->ir, r->combine)->args[i]);
+}
+
+/* Half of a vector; a scalar when the half is one lane. */
+static LLVMValueRef half(qn__emitter *e, LLVMValueRef vector, bool upper) {
+    uint32_t n = LLVMGetVectorSize(LLVMTypeOf(vector)) / 2;
+    if (n == 1) return l_lane(e, vector, upper);
+    LLVMValueRef lanes[QN__LANES];
+    for (uint32_t i = 0; i < n; i++) lanes[i] = l_i32(e, upper ? n + i : i);
+    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetPoison(LLVMTypeOf(vector)), LLVMConstVector(lanes, n), "");
+}
+
+static void halve_vectors(qn__emitter *e, const reduce *r, uint32_t width) {
+    LLVMValueRef now[QN__LANES][QN__MAX_SCAN], upper[QN__MAX_SCAN];
+    uint32_t groups = QN__LANES / width;
+    e->width = width;
+    for (uint32_t g = 0; g < groups; g++)
+        for (uint32_t i = 0; i < r->count; i++) now[g][i] = read_memory(e, r, i, fixed_lane(e, r, i, g * width));
+    for (; groups > 1; groups /= 2)
+        for (uint32_t g = 0; g < groups / 2; g++) combine(e, r, now[g], now[g + groups / 2], now[g]);
+    while (e->width > 1) {
+        for (uint32_t i = 0; i < r->count; i++) {
+            upper[i] = half(e, now[0][i], true);
+            now[0][i] = half(e, now[0][i], false);
+        }
+        e->width /= 2;
+        combine(e, r, now[0], upper, now[0]);
+    }
+    for (uint32_t i = 0; i < r->count; i++) l_store(e, now[0][i], r->value[i]);
+}
+
+static void halve_scalars(qn__emitter *e, const reduce *r) {
+    LLVMValueRef half_count = l_alloca(e, e->i64);
+    LLVMBasicBlockRef head = l_block(e, "halve"), end = l_block(e, "halved");
+    l_store(e, l_i64(e, QN__LANES / 2), half_count);
+    l_jump(e, head);
+    l_enter(e, head);
+    LLVMValueRef n = l_load(e, e->i64, half_count), a[QN__MAX_SCAN], b[QN__MAX_SCAN];
+    qn__loop loop;
+    l_loop_begin(e, &loop, NULL, l_i64(e, 0), n);
+    for (uint32_t i = 0; i < r->count; i++) {
+        a[i] = read_memory(e, r, i, lane_pointer(e, r, i, loop.iv));
+        b[i] = read_memory(e, r, i, lane_pointer(e, r, i, LLVMBuildAdd(e->builder, loop.iv, n, "")));
+    }
+    combine(e, r, a, b, a);
+    for (uint32_t i = 0; i < r->count; i++) write_memory(e, r, i, a[i], lane_pointer(e, r, i, loop.iv));
+    l_loop_end(e, &loop, plus(e, loop.iv, 1));
+    LLVMValueRef next = LLVMBuildLShr(e->builder, n, l_i64(e, 1), "");
+    l_store(e, next, half_count);
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntNE, next, l_i64(e, 0), ""), head, end);
+    l_enter(e, end);
+    for (uint32_t i = 0; i < r->count; i++) l_store(e, read_memory(e, r, i, fixed_lane(e, r, i, 0)), r->value[i]);
+}
+
+/* value = combine(popped, value) while cond(); cond is evaluated in head. */
+static void pop(qn__emitter *e, const reduce *r) {
+    LLVMValueRef below[QN__MAX_SCAN], value[QN__MAX_SCAN];
+    LLVMValueRef depth = LLVMBuildSub(e->builder, l_load(e, e->i64, r->depth), l_i64(e, 1), "");
+    l_store(e, depth, r->depth);
+    for (uint32_t i = 0; i < r->count; i++) {
+        below[i] = read_memory(e, r, i, l_gep(e, r->memory[i], r->stack[i], depth));
+        value[i] = l_load(e, LLVMTypeOf(r->init[i]), r->value[i]);
+    }
+    combine(e, r, below, value, value);
+    for (uint32_t i = 0; i < r->count; i++) l_store(e, value[i], r->value[i]);
+}
+
+/* Block number k is combined with as many former results as k has trailing ones; last: with all that are left. */
+static void merge(qn__emitter *e, const reduce *r, LLVMValueRef last) {
+    LLVMBasicBlockRef head = l_block(e, "merge"), inside = l_block(e, "pop"), end = l_block(e, "merged");
+    LLVMValueRef bits = l_alloca(e, e->i64);
+    l_store(e, l_load(e, e->i64, r->block), bits);
+    l_jump(e, head);
+    l_enter(e, head);
+    LLVMValueRef now = l_load(e, e->i64, bits);
+    LLVMValueRef odd = LLVMBuildTrunc(e->builder, now, e->i1, "");
+    LLVMValueRef left = LLVMBuildICmp(e->builder, LLVMIntNE, now, l_i64(e, 0), "");
+    l_branch(e, l_select(e, last, left, odd), inside, end);
+    l_enter(e, inside);
+    /* at the end the zeros are skipped: every set bit is one value on the stack */
+    LLVMBasicBlockRef take = l_block(e, "take"), next = l_block(e, "next");
+    l_branch(e, odd, take, next);
+    l_enter(e, take);
+    pop(e, r);
+    l_jump(e, next);
+    l_enter(e, next);
+    l_store(e, LLVMBuildLShr(e->builder, now, l_i64(e, 1), ""), bits);
+    l_jump(e, head);
+    l_enter(e, end);
+}
+
+static void push(qn__emitter *e, const reduce *r) {
+    LLVMValueRef depth = l_load(e, e->i64, r->depth);
+    for (uint32_t i = 0; i < r->count; i++)
+        write_memory(e, r, i, l_load(e, LLVMTypeOf(r->init[i]), r->value[i]), l_gep(e, r->memory[i], r->stack[i], depth));
+    l_store(e, plus(e, depth, 1), r->depth);
+    l_store(e, plus(e, l_load(e, e->i64, r->block), 1), r->block);
+}
+
+/* ---- the whole ---- */
+
+static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
+    *r = (reduce){.instr = instr, .body = instr->regions[0], .combine = instr->regions[1], .count = instr->arg_count - 2};
+    if (r->count > QN__MAX_SCAN) return qn__fail(e, "a reduction carries too many values");
+    r->width = qn__plan_width(e, instr, r->body);
+    if (r->width > QN__LANES) r->width = QN__LANES;
+    r->checks = qn__has_checks(e->ir, r->body);
+    r->nested = e->point.rank != 0;
+    for (uint32_t i = 0; i < r->count; i++) {
+        r->types[i] = qn__type_of(e->ir, instr->args[2 + i]);
+        r->memory[i] = l_memory_type(e, r->types[i]);
+        r->init[i] = l_scalar(e, instr->args[2 + i]);
+        r->lanes[i] = l_alloca_array(e, r->memory[i], QN__LANES);
+        LLVMSetAlignment(r->lanes[i], 64);
+        r->stack[i] = l_alloca_array(e, r->memory[i], DEPTH);
+        r->value[i] = l_alloca(e, LLVMTypeOf(r->init[i]));
+        l_store(e, r->init[i], r->value[i]);
+    }
+    r->block = l_alloca(e, e->i64);
+    r->depth = l_alloca(e, e->i64);
+    r->at = l_alloca(e, e->i64);
+    l_store(e, l_i64(e, 0), r->block);
+    l_store(e, l_i64(e, 0), r->depth);
+    return true;
+}
+
+static void one_block(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef last) {
+    qn__emit_poll(e, r->instr->location);
+    terms(e, r, start, stop);
+    uint32_t width = qn__plan_width(e, r->instr, r->combine);
+    if (width > 1) halve_vectors(e, r, width > QN__LANES ? QN__LANES : width);
+    else halve_scalars(e, r);
+    merge(e, r, last);
+    push(e, r);
+}
+
+static void all_blocks(qn__emitter *e, const reduce *r, LLVMValueRef lo, LLVMValueRef hi) {
+    LLVMValueRef at = l_alloca(e, e->i64);
+    LLVMBasicBlockRef body = l_block(e, "block"), end = l_block(e, "reduced");
+    l_store(e, lo, at);
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, ""), body, end);
+    l_enter(e, body);
+    LLVMValueRef start = l_load(e, e->i64, at);
+    LLVMValueRef left = LLVMBuildSub(e->builder, hi, start, "");
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntUGT, left, l_i64(e, QN__BLOCK), "");
+    LLVMValueRef stop = l_select(e, more, plus(e, start, QN__BLOCK), hi);
+    one_block(e, r, start, stop, LLVMBuildNot(e->builder, more, ""));
+    l_store(e, stop, at);
+    l_branch(e, more, body, end);
+    l_enter(e, end);
+}
+
+void qn__emit_reduce(qn__emitter *e, const qn__instr *instr) {
+    reduce r;
+    if (!prepare(e, instr, &r)) return;
+    qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
+    if (!saved) {
+        qn__fail(e, "out of memory");
+        return;
+    }
+    LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
+    qn__hoist_bases(e, instr, saved);
+    if (!r.nested) e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
+    all_blocks(e, &r, lo, hi);
+    if (!r.nested) e->point.rank = 0;
+    qn__restore_bases(e, saved);
+    for (uint32_t i = 0; i < r.count; i++) l_set(e, instr->first_result + i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]));
+}

@@ -1,0 +1,93 @@
+/* Which width a stage's code has. Width 1 where lanes would break the order of points (accumulations into one array from
+ * two places or from a loop) or where something inside has an order of its own (reduce, scan, push). */
+#include "compiler/llvm/internal.h"
+
+void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *context) {
+    for (qn__instr_ref ref = ir->regions[region].first; ref; ref = ir->instrs[ref].next) {
+        const qn__instr *instr = &ir->instrs[ref];
+        visit(ir, instr, context);
+        for (uint32_t i = 0; i < instr->region_count; i++) qn__walk(ir, instr->regions[i], visit, context);
+    }
+}
+
+typedef struct facts {
+    qn__region_ref root;
+    bool scalar;           /* must be width 1 */
+    bool loops, checks;
+    uint32_t size;         /* instructions but constants */
+    uint32_t accumulates;
+    uint64_t accumulated;  /* bit set of arrays modulo 64 */
+    uint32_t bits;         /* widest type that decides the number of lanes */
+} facts;
+
+static bool inside_loop(const qn__ir *ir, const qn__instr *instr, qn__region_ref root) {
+    qn__region_ref region = instr->region;
+    while (region && region != root) {
+        const qn__instr *owner = &ir->instrs[ir->regions[region].owner];
+        if (owner->op == QN__OP_FOR || owner->op == QN__OP_WHILE) return true;
+        region = owner->region;
+    }
+    return false;
+}
+
+static void accumulate(const qn__ir *ir, const qn__instr *instr, facts *f) {
+    uint64_t bit = UINT64_C(1) << (instr->imm & 63);
+    if ((f->accumulated & bit) || inside_loop(ir, instr, f->root)) f->scalar = true;
+    f->accumulated |= bit;
+    f->accumulates++;
+}
+
+static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
+    facts *f = context;
+    uint32_t bits = 0;
+    if (instr->op != QN__OP_CONST && instr->op != QN__OP_YIELD) f->size++;
+    if (instr->op == QN__OP_ACCUMULATE) accumulate(ir, instr, f);
+    if (instr->op == QN__OP_LOAD || instr->op == QN__OP_STORE || instr->op == QN__OP_ACCUMULATE)
+        bits = qn__type_bits((qn__type)ir->arrays[instr->imm].type);
+    if (instr->result_count && qn__is_float(qn__type_of(ir, instr->first_result)))
+        bits = qn__type_bits(qn__type_of(ir, instr->first_result));
+    if (bits > f->bits) f->bits = bits;
+    if (instr->op == QN__OP_WHILE || instr->op == QN__OP_FOR) f->loops = true;
+    if (qn__op_table[instr->op].effect == QN__EFFECT_CHECK) f->checks = true;
+    if (instr->op == QN__OP_REDUCE || instr->op == QN__OP_SCAN || instr->op == QN__OP_PARALLEL ||
+        instr->op == QN__OP_KEEP || instr->op == QN__OP_PUSH || instr->op == QN__OP_CALL || instr->op == QN__OP_ALLOC)
+        f->scalar = true;
+}
+
+static facts gather(const qn__ir *ir, qn__region_ref region) {
+    facts f = {.root = region};
+    qn__walk(ir, region, look, &f);
+    return f;
+}
+
+/* Two vectors in flight where latency would show (loops) or the body is short; one where registers would run out. */
+uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region) {
+    (void)stage;
+    uint32_t wish = e->options->width;
+    if (wish == 1) return 1;
+    facts f = gather(e->ir, region);
+    if (f.scalar) return 1;
+    if (wish) return wish;
+    if (f.accumulates && f.size <= 16) return 1;
+    uint32_t width = e->machine->vector_bits / (f.bits ? f.bits : 64);
+    if (f.size <= 150) width *= 2;
+    return width > QN__MAX_WIDTH ? QN__MAX_WIDTH : width < 2 ? 1 : width;
+}
+
+uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region) { return gather(ir, region).size; }
+bool qn__has_checks(const qn__ir *ir, qn__region_ref region) { return gather(ir, region).checks; }
+
+static bool cheap_op(const qn__instr *instr) {
+    return qn__op_table[instr->op].effect == QN__EFFECT_PURE && instr->op != QN__OP_DIV && instr->op != QN__OP_REM &&
+           instr->op != QN__OP_SQRT && instr->op != QN__OP_CALL;
+}
+
+bool qn__cheap_and_pure(const qn__ir *ir, qn__region_ref region) {
+    uint32_t size = 0;
+    for (qn__instr_ref ref = ir->regions[region].first; ref; ref = ir->instrs[ref].next) {
+        const qn__instr *instr = &ir->instrs[ref];
+        if (instr->op == QN__OP_YIELD || instr->op == QN__OP_CONST) continue;
+        if (!cheap_op(instr) || ++size > 8) return false;
+    }
+    return true;
+}
