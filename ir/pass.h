@@ -24,8 +24,9 @@ bool qn__pass_contraction(qn__pass *pass);
 /* Replacement of values, batched: passes walk the tree once and rewrite operands as they come by, which is enough since
  * a use never comes before its definition. */
 typedef struct qn__rewrite {
+    qn__pass *pass;
     qn__value *to;   /* by value: 0 for itself */
-    uint32_t count;  /* values made after qn__rewrite_begin are never replaced */
+    size_t count;
 } qn__rewrite;
 
 bool qn__rewrite_begin(qn__rewrite *rewrite, qn__pass *pass);

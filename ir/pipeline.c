@@ -12,7 +12,8 @@
 
 #define PASSES                                                                                                         \
     X(inline)                                                                                                          \
-    X(fma)
+    X(fma)                                                                                                             \
+    X(fold)
 
 static const struct {
     const char *name;

@@ -2,9 +2,8 @@
 #include "ir/pass.h"
 
 bool qn__rewrite_begin(qn__rewrite *rewrite, qn__pass *pass) {
-    rewrite->count = pass->ir->value_count;
-    rewrite->to = QN__ARENA_ARRAY(pass->scratch, qn__value, rewrite->count);
-    if (!rewrite->to) rewrite->count = 0;
+    *rewrite = (qn__rewrite){.pass = pass};
+    rewrite->to = qn__arena_grow(pass->scratch, NULL, &rewrite->count, pass->ir->value_count, sizeof *rewrite->to);
     return rewrite->to;
 }
 
@@ -15,7 +14,15 @@ qn__value qn__rewritten(const qn__rewrite *rewrite, qn__value value) {
 
 void qn__rewrite_set(qn__rewrite *rewrite, qn__value from, qn__value to) {
     to = qn__rewritten(rewrite, to);
-    if (from < rewrite->count && from != to) rewrite->to[from] = to;
+    if (!from || from == to) return;
+    qn__value *grown =
+        qn__arena_grow(rewrite->pass->scratch, rewrite->to, &rewrite->count, (size_t)from + 1, sizeof *grown);
+    if (!grown) {
+        rewrite->pass->ir->failed = true;
+        return;
+    }
+    rewrite->to = grown;
+    rewrite->to[from] = to;
 }
 
 void qn__rewrite_args(const qn__rewrite *rewrite, qn__ir *ir, qn__instr_ref instr) {
