@@ -40,6 +40,8 @@ void qn__diagnostic_sink_init(qn__diagnostic_sink *sink, qn__arena *arena, const
     sink->scratch.discarded = true;
     sink->scratch.sink = sink;
     sink->scratch.message = "";
+    sink->items = qn__arena_grow(arena, NULL, &sink->capacity, 1, sizeof *sink->items);
+    if (!sink->items) sink->capacity = 0;
 }
 
 static void add_character(qn__text *out, uint32_t c) {
@@ -108,6 +110,17 @@ static const char *keep_text(qn__diagnostic_sink *sink, qn__text *text) {
     return copy;
 }
 
+// Without memory for a report the spare one takes its place, in a slot that is there already.
+static qn__diagnostic *out_of_memory(qn__diagnostic_sink *sink) {
+    if (sink->capacity && !sink->spare.message) {
+        sink->spare = (qn__diagnostic){.id = QN__DIAG_OUT_OF_MEMORY, .message = rows[QN__DIAG_OUT_OF_MEMORY].text,
+                                       .sink = sink, .discarded = true};
+        if (sink->count == sink->capacity) sink->count--;
+        sink->items[sink->count++] = &sink->spare;
+    }
+    return &sink->scratch;
+}
+
 static qn__diagnostic *discard(qn__diagnostic_sink *sink, qn__diagnostic_id id) {
     sink->scratch.id = id;
     return &sink->scratch;
@@ -135,7 +148,7 @@ qn__diagnostic *qn__report_arguments(qn__diagnostic_sink *sink, qn__diagnostic_i
     qn__diagnostic *d = QN__ARENA_NEW(sink->arena, qn__diagnostic);
     qn__diagnostic **items =
         d ? qn__arena_grow(sink->arena, sink->items, &sink->capacity, sink->count + 1, sizeof *items) : NULL;
-    if (!items) return discard(sink, id);
+    if (!items) return out_of_memory(sink);
     sink->items = items;
     qn__text message = QN__TEXT_EMPTY;
     fill(&message, rows[id].text, arguments, count);

@@ -70,7 +70,8 @@ typedef struct qn__diagnostic_sink {
     size_t errors;      // all, also the dropped
     size_t warnings;
     size_t dropped;     // not shown because of the limit
-    qn__diagnostic scratch;
+    qn__diagnostic scratch;  // what is discarded goes here
+    qn__diagnostic spare;    // says that memory ran out
 } qn__diagnostic_sink;
 
 enum { QN__DIAGNOSTIC_LIMIT = 50 };

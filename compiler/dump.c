@@ -50,7 +50,7 @@ static void dump(qn__text *out, const qn__ast *ast, qn__node_id id, size_t inden
         qn__text_add_string(out, ": ");
     }
     qn__text_add_string(out, qn__ast_kind_name((qn__ast_kind)node->kind));
-    if (node->name) qn__text_format(out, " %s", qn__name_text(ast->names, node->name));
+    if (node->name && node->kind != QN__AST_REDUCTION) qn__text_format(out, " %s", qn__name_text(ast->names, node->name));
     const char *op = operator_text(node);
     if (op) qn__text_format(out, " %s", op);
     add_value(out, node);
