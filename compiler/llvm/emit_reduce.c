@@ -275,6 +275,7 @@ static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
 }
 
 static void one_block(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef last) {
+    if (!r->nested) e->point.iv[0] = start;
     qn__emit_poll(e, r->instr->location);
     terms(e, r, start, stop);
     uint32_t width = qn__plan_width(e, r->instr, r->combine);

@@ -84,6 +84,7 @@ static void span(qn__emitter *e, const qn__instr *stage, qn__region_ref region, 
     LLVMValueRef left = LLVMBuildSub(e->builder, hi, start, "");
     LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntUGT, left, l_i64(e, CHUNK), "");
     LLVMValueRef stop = l_select(e, whole, LLVMBuildAdd(e->builder, start, l_i64(e, CHUNK), ""), hi);
+    e->point.iv[e->point.rank - 1] = start;
     qn__emit_poll(e, stage->location);
     chunk(e, region, width, start, stop);
     l_store(e, stop, at);
@@ -285,8 +286,9 @@ void qn__emit_scan(qn__emitter *e, const qn__instr *instr) {
     l_store(e, lo, at);
     l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, ""), body, end);
     l_enter(e, body);
-    qn__emit_poll(e, instr->location);
     LLVMValueRef start = l_load(e, e->i64, at);
+    if (!nested) e->point.iv[0] = start;
+    qn__emit_poll(e, instr->location);
     LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntUGT, LLVMBuildSub(e->builder, hi, start, ""), l_i64(e, QN__RUN), "");
     LLVMValueRef stop = l_select(e, whole, LLVMBuildAdd(e->builder, start, l_i64(e, QN__RUN), ""), hi);
     scan_run(e, instr, &s, start, stop, nested);
