@@ -54,6 +54,7 @@ typedef struct qn__compiled {
     qn__arena *arena;         /* owns everything here */
     qn__diagnostic_sink sink; /* this compilation's errors and warnings, sorted; those of parsing are in the program's */
     qn__ir *ir;               /* NULL when there were errors; remarks are in ir->remarks */
+    double check_ms, lower_ms, passes_ms;
 } qn__compiled;
 
 /* Parse -> check -> lower -> passes for one kernel with these type arguments (type_count as many as it has type parameters).
