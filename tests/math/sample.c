@@ -81,6 +81,9 @@ void sample(Function function, uint64_t i, bool single, double *x, double *y) {
             high /= 7.5;
         }
         *x = low + (high - low) * unit(a);
+    } else if (i % 6 == 5 && (function == FUNCTION_sin || function == FUNCTION_cos || function == FUNCTION_tan)) {
+        /* next to a multiple of pi/2, where the reduction loses most */
+        *x = (double)((long double)(a >> 44) * 1.57079632679489661923132169163975144L);
     } else {
         *x = magnitude(a, -30.0, 10.0);
     }
