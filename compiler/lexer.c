@@ -144,6 +144,7 @@ static void lex_number(lexer *l) {
 
 static void lex_string(lexer *l) {
     uint32_t begin = l->at++;
+    qn__token_kind kind = QN__TOKEN_STRING;
     while (l->at < l->length && l->text[l->at] != '"' && l->text[l->at] != '\n') {
         if (l->text[l->at] == '\\' && l->at + 1 < l->length && l->text[l->at + 1] != '\n') {
             char c = l->text[l->at + 1];
@@ -153,6 +154,7 @@ static void lex_string(lexer *l) {
                 qn__span span = span_of(l, l->at, l->at + 1 + (uint32_t)size);
                 qn__diagnostic *d = qn__report(l->sink, QN__DIAG_INVALID_ESCAPE, span,
                                                QN__SAY_BYTES(l->text + l->at, 1 + size));
+                kind = QN__TOKEN_INVALID;
                 qn__diagnostic_hint(d, "only \\\\ and \\\" are escapes; a path is written with '/'");
             }
             l->at++;
@@ -164,8 +166,9 @@ static void lex_string(lexer *l) {
     } else {
         qn__diagnostic *d = qn__report(l->sink, QN__DIAG_UNTERMINATED_STRING, span_of(l, begin, l->at));
         qn__diagnostic_hint(d, "write the closing '\"'");
+        kind = QN__TOKEN_INVALID;
     }
-    add(l, QN__TOKEN_STRING, begin, l->at);
+    add(l, kind, begin, l->at);
 }
 
 // A wrong operator or comment of another language. True when it was one.
@@ -201,6 +204,26 @@ static bool lex_operator(lexer *l) {
     return true;
 }
 
+// Letters that cannot stand in a name directly after one: they were meant as part of it.
+static bool extend_name(lexer *l, uint32_t begin) {
+    qn__token *before = l->out->count ? &l->out->items[l->out->count - 1] : NULL;
+    if (!before || before->kind != QN__TOKEN_NAME || before->end != begin || l->pending) return false;
+    before->end = l->at;
+    before->value = qn__names_intern(l->names, l->text + before->begin, before->end - before->begin);
+    return true;
+}
+
+// 'text' on one line. True when it was that.
+static bool lex_quotes(lexer *l) {
+    uint32_t begin = l->at, at = begin + 1;
+    while (at < l->length && l->text[at] != '\'' && l->text[at] != '\n') at++;
+    if (at >= l->length || l->text[at] != '\'') return false;
+    l->at = at + 1;
+    qn__report_quotes(l->sink, span_of(l, begin, l->at), l->text + begin + 1, at - begin - 1);
+    add(l, QN__TOKEN_INVALID, begin, l->at);
+    return true;
+}
+
 // A character that begins no token. A run of the same or of letters is one error.
 static void lex_unexpected(lexer *l) {
     uint32_t begin = l->at, first = 0, code_point;
@@ -215,6 +238,7 @@ static void lex_unexpected(lexer *l) {
         l->at += size;
     }
     qn__report_character(l->sink, span_of(l, begin, l->at), first, write);
+    if (!write && extend_name(l, begin)) return;
     if (meant == QN__TOKEN_INVALID || !write) meant = first >= 0x80 ? QN__TOKEN_NAME : QN__TOKEN_INVALID;
     if (first == 0xa0 || first == 0x200b || first == 0xfeff) return;  // white space after all
     qn__token *token = add(l, meant, begin, l->at);
@@ -231,7 +255,7 @@ static void lex_all(lexer *l) {
         if (is_name_start(c)) lex_name(l);
         else if (is_digit(c) || (c == '.' && is_digit(peek(l, 1)))) lex_number(l);
         else if (c == '"') lex_string(l);
-        else if (!lex_slip(l) && !lex_operator(l)) lex_unexpected(l);
+        else if ((c != '\'' || !lex_quotes(l)) && !lex_slip(l) && !lex_operator(l)) lex_unexpected(l);
     }
     add(l, QN__TOKEN_END, l->length, l->length);
 }

@@ -20,7 +20,7 @@ static const qn__slip slips[] = {
     {"/=", QN__TOKEN_ASSIGN, "write 'x = x / y'", false},
     {"%=", QN__TOKEN_ASSIGN, "write 'x = x % y'", false},
     {"^=", QN__TOKEN_ASSIGN, "write 'x = x ^ y'", false},
-    {"++", QN__TOKEN_PLUS, "write 'x += 1' to count up", false},
+    {"++", QN__TOKEN_INVALID, "write 'x += 1' to count up", false},
     {"<>", QN__TOKEN_NOT_EQUAL, "write '!='", false},
     {"=<", QN__TOKEN_LESS_EQUAL, "write '<='", false},
     {"=>", QN__TOKEN_GREATER_EQUAL, "write '>=' to compare; a function's value follows '='", false},
@@ -42,6 +42,12 @@ void qn__report_slip(qn__diagnostic_sink *sink, qn__span span, const qn__slip *s
     qn__diagnostic_id id = slip->comment ? QN__DIAG_WRONG_COMMENT : QN__DIAG_WRONG_OPERATOR;
     qn__diagnostic *d = qn__report(sink, id, span, QN__SAY(slip->text));
     qn__diagnostic_hint(d, "%s", slip->hint);
+}
+
+void qn__report_quotes(qn__diagnostic_sink *sink, qn__span span, const char *text, size_t length) {
+    qn__diagnostic *d = qn__report(sink, QN__DIAG_UNEXPECTED_CHARACTER, span, QN__SAY_CHAR('\''));
+    int shown = (int)(length < 60 ? length : 60);
+    qn__diagnostic_hint(d, "there are no characters; the path of an import is written \"%.*s\"", shown, text);
 }
 
 typedef struct look_alike {
@@ -95,7 +101,6 @@ const char *qn__look_alike(uint32_t code_point, qn__token_kind *meant) {
 void qn__report_character(qn__diagnostic_sink *sink, qn__span span, uint32_t code_point, const char *write) {
     qn__diagnostic *d = qn__report(sink, QN__DIAG_UNEXPECTED_CHARACTER, span, QN__SAY_CHAR(code_point));
     if (write) qn__diagnostic_hint(d, "%s", write);
-    else if (code_point == '\'') qn__diagnostic_hint(d, "there are no characters; the path of an import stands in \"...\"");
     else if (code_point == '$' || code_point == '`') qn__diagnostic_hint(d, "names begin with a letter or '_'");
     else if (code_point == '\\')
         qn__diagnostic_hint(d, "a line goes on after an operator or a comma, and inside ( ) and [ ]: delete the '\\'");
@@ -147,7 +152,7 @@ void qn__report_number(qn__diagnostic_sink *sink, qn__span span, const char *tex
     if (report_suffix(sink, span, text, length)) return;
     int shown = (int)(length < 60 ? length : 60);
     qn__diagnostic *d = qn__report(sink, QN__DIAG_INVALID_NUMBER, span, QN__SAY_BYTES(text, (size_t)shown));
-    qn__diagnostic_found(d, "%s", number->problem);
+    qn__diagnostic_note(d, QN__NO_SPAN, "%s", number->problem);
     if (length > 60) return;
     if (text[0] == '.') qn__diagnostic_hint(d, "write '0%.*s'", shown, text);
     else if (text[length - 1] == '.') qn__diagnostic_hint(d, "write '%.*s0'", shown, text);

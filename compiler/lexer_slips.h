@@ -19,6 +19,9 @@ void qn__report_slip(qn__diagnostic_sink *sink, qn__span span, const qn__slip *s
 const char *qn__look_alike(uint32_t code_point, qn__token_kind *meant);
 void qn__report_character(qn__diagnostic_sink *sink, qn__span span, uint32_t code_point, const char *write);
 
+// Text in single quotes.
+void qn__report_quotes(qn__diagnostic_sink *sink, qn__span span, const char *text, size_t length);
+
 // A literal with number->problem.
 void qn__report_number(qn__diagnostic_sink *sink, qn__span span, const char *text, size_t length,
                        const qn__number *number);

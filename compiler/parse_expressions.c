@@ -298,7 +298,7 @@ static qn__node_id parse_primary(qn__parser *p) {
         return qn__parse_make(p, node, first, NULL, 0);
     }
     case QN__TOKEN_LEFT_PAREN: return parse_parentheses(p);
-    case QN__TOKEN_LEFT_BRACE: return qn__parse_block_value(p, "a block used as a value");
+    case QN__TOKEN_LEFT_BRACE: return qn__parse_block_value(p, "the block");
     case QN__TOKEN_IF: return qn__parse_if(p, QN__LEVEL_POINT, true);
     default: return parse_no_expression(p, first);
     }
@@ -351,15 +351,19 @@ static const char *source_text(qn__parser *p, qn__node_id id) {
     return copy ? copy : "...";
 }
 
+static qn__node_id parse_binary(qn__parser *p, int least);
+
 // a < b < c, with the operator of the second comparison at the current token.
 static void report_chain(qn__parser *p, qn__ast_binary first_op, qn__node_id left, qn__node_id right) {
     const char *second = qn__parse_spelling(p, qn__parse_token(p)), *middle = source_text(p, right);
-    qn__diagnostic *d = qn__parse_error(p, QN__DIAG_CHAINED_COMPARISON, qn__parse_span(p));
-    qn__diagnostic_hint(d, "write '%s %s %s and %s %s ...'", source_text(p, left), qn__ast_binary_text(first_op), middle,
-                        middle, second);
+    qn__span span = qn__parse_span(p);
+    qn__parse_advance(p);
+    qn__node_id last = parse_binary(p, COMPARISON_PRECEDENCE + 1);
+    if (p->failed) return;
+    qn__diagnostic *d = qn__parse_error(p, QN__DIAG_CHAINED_COMPARISON, span);
+    qn__diagnostic_hint(d, "write '%s %s %s and %s %s %s'", source_text(p, left), qn__ast_binary_text(first_op), middle,
+                        middle, second, source_text(p, last));
 }
-
-static qn__node_id parse_binary(qn__parser *p, int least);
 
 static qn__node_id parse_left(qn__parser *p, int least) {
     if (qn__parse_kind(p) != QN__TOKEN_NOT || least > NOT_PRECEDENCE) return parse_operand(p);

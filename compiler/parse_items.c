@@ -59,6 +59,21 @@ qn__node_id qn__parse_type(qn__parser *p) {
     return id;
 }
 
+const char *qn__parse_type_word(const char *word) {
+    static const struct { const char *word, *type; } words[] = {
+#define X(name, ENUM, bits, class) {#name, #name},
+#include "ir/types.def"
+#undef X
+        {"size", "size"}, {"int", "i32"}, {"float", "f32"}, {"double", "f64"}, {"long", "i64"}, {"short", "i16"},
+        {"char", "i8"}, {"unsigned", "u32"}, {"half", "f16"}, {"size_t", "size"}, {"int8_t", "i8"}, {"int16_t", "i16"},
+        {"int32_t", "i32"}, {"int64_t", "i64"}, {"uint8_t", "u8"}, {"uint16_t", "u16"}, {"uint32_t", "u32"},
+        {"uint64_t", "u64"}, {"auto", "f64"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(words[i].word, word)) return words[i].type;
+    return NULL;
+}
+
 // ---- Parameters ----
 
 static qn__node_id empty_list(qn__parser *p) { return qn__parse_list(p, p->stack_count, p->at); }
@@ -72,8 +87,11 @@ static void expect_colon(qn__parser *p, const char *name, const char *what) {
     qn__diagnostic *d = qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_gap(p), QN__SAY(qn__text_bytes(&where)),
                                         QN__SAY(qn__parse_found(p)));
     qn__text_free(&where);
-    if (token->kind == QN__TOKEN_NAME)
-        qn__diagnostic_hint(d, "the name comes before the type: write '%s: %s'", qn__parse_spelling(p, token), name);
+    const char *next = qn__parse_spelling(p, token), *type = qn__parse_type_word(name);
+    if (token->kind == QN__TOKEN_NAME && type && !qn__parse_type_word(next))
+        qn__diagnostic_hint(d, "the name comes before the type: write '%s: %s'", next, type);
+    else if (token->kind == QN__TOKEN_NAME)
+        qn__diagnostic_hint(d, "write '%s: %s'", name, next);
     else if (token->kind == QN__TOKEN_LEFT_SQUARE && !strcmp(what, "output"))
         qn__diagnostic_hint(d, "an output has a name: write '-> z: %s[...]'", name);
     else if (token->kind == QN__TOKEN_LEFT_SQUARE)

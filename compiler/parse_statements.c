@@ -207,7 +207,9 @@ static void report_no_initial(qn__parser *p, qn__node_id name, qn__level level, 
         qn__diagnostic *d =
             qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_span(p), QN__SAY("'='"), QN__SAY(qn__parse_found(p)));
         if (!strcmp(text, "mut")) qn__diagnostic_hint(d, "a variable that changes is declared with 'var %s'", next);
-        else qn__diagnostic_hint(d, "the name comes before the type: write '%s %s: %s'", word, next, text);
+        else if (qn__parse_type_word(text))
+            qn__diagnostic_hint(d, "the name comes before the type: write '%s %s: %s'", word, next, qn__parse_type_word(text));
+        else if (qn__parse_type_word(next)) qn__diagnostic_hint(d, "write '%s %s: %s'", word, text, next);
         return;
     }
     qn__diagnostic *d = qn__parse_error(p, QN__DIAG_MISSING_INITIAL, p->ast->nodes[name].span, QN__SAY(text));
@@ -411,8 +413,9 @@ static void expect_end(qn__parser *p, uint32_t start, uint32_t close) {
     qn__diagnostic *d =
         qn__parse_error(p, QN__DIAG_EXPECTED_END, qn__parse_span(p), QN__SAY(qn__parse_found(p)));
     bool declares = p->at == start + 1 && p->tokens[start].kind == QN__TOKEN_NAME && token->kind == QN__TOKEN_NAME;
-    if (declares) {
-        const char *type = qn__parse_spelling(p, &p->tokens[start]), *name = qn__parse_spelling(p, token);
+    const char *type = declares ? qn__parse_type_word(qn__parse_spelling(p, &p->tokens[start])) : NULL;
+    if (type) {
+        const char *name = qn__parse_spelling(p, token);
         qn__diagnostic_hint(d, "to declare a variable write 'var %s: %s = ...', or 'let' when it stays the same", name, type);
     } else {
         qn__parse_hint_after(p, d);
@@ -460,7 +463,7 @@ qn__node_id qn__parse_block_value(qn__parser *p, const char *of) {
         qn__span end = qn__parse_span_from(p, p->at - 1);
         if (p->sink->errors == errors) {  // otherwise the value may be what was not understood
             qn__diagnostic *d = qn__parse_complain(p, QN__DIAG_MISSING_VALUE, end);
-            qn__diagnostic_expected(d, "the value as the last line of %s", of);
+            qn__diagnostic_expected(d, "a value as the last line of %s", of);
         }
         return make(p, QN__AST_ERROR, first, NULL, 0);
     }

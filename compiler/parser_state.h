@@ -61,6 +61,8 @@ bool qn__parse_deeper(qn__parser *p);  // counts one level; false and an error b
 // ---- parse_items.c ----
 void qn__parse_items(qn__parser *p);
 qn__node_id qn__parse_type(qn__parser *p);
+// The type that a word names, here or in C ("double": "f64"); NULL for other words.
+const char *qn__parse_type_word(const char *word);
 bool qn__parse_foreign_word(qn__parser *p, bool item);  // return, def, elif, ...: reports and fails
 
 // ---- parse_statements.c ----

@@ -4,6 +4,7 @@
 // control characters '?' (a source must not be able to steer the terminal), and of a line longer than WIDEST bytes only
 // a window around the caret is shown, so a line of megabytes costs no more than the window.
 #include "compiler/diagnostic.h"
+#include "compiler/lexer.h"
 
 #include <string.h>
 
@@ -52,37 +53,47 @@ static window choose_window(const qn__source *source, uint32_t begin, uint32_t l
     return w;
 }
 
-// Columns that the character at `offset` takes when it stands in display column `column`.
-static uint32_t width_at(const qn__source *source, uint32_t offset, uint32_t column) {
-    if (source->text[offset] == '\t') return TAB - column % TAB;
-    return continues(source, offset) ? 0 : 1;
+// One character of a line as it is shown.
+typedef struct glyph {
+    uint32_t bytes;  // in the source
+    uint32_t width;  // columns
+    bool plain;      // shown as it is; otherwise spaces for a tab, '?' for what must not reach a terminal
+} glyph;
+
+static glyph glyph_at(const qn__source *source, uint32_t at, uint32_t column) {
+    uint32_t c;
+    size_t bytes = qn__decode_utf8(source->text + at, source->length - at, &c);
+    if (!bytes) return (glyph){1, 1, false};
+    if (c == '\t') return (glyph){1, TAB - column % TAB, false};
+    bool control = c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
+                   (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
+    return (glyph){(uint32_t)bytes, 1, !control};
 }
 
 static void add_line(qn__text *out, const qn__source *source, window w) {
     uint32_t column = 0;
     if (w.cut_before) qn__text_add_string(out, "...");
-    for (uint32_t at = w.begin; at < w.end; at++) {
-        unsigned char c = (unsigned char)source->text[at];
-        uint32_t width = width_at(source, at, column);
-        column += width;
-        if (c == '\t') qn__text_repeat(out, ' ', width);
-        else if (c < 0x20 || c == 0x7f) qn__text_add_char(out, '?');
-        else if (c == 0xc2 && (unsigned char)source->text[at + 1] < 0xa0) qn__text_add_char(out, '?'), at++;
-        else qn__text_add_char(out, (char)c);
+    for (uint32_t at = w.begin; at < w.end;) {
+        glyph g = glyph_at(source, at, column);
+        if (g.plain) qn__text_add(out, source->text + at, g.bytes);
+        else qn__text_repeat(out, source->text[at] == '\t' ? ' ' : '?', g.width);
+        column += g.width;
+        at += g.bytes;
     }
     if (w.cut_after) qn__text_add_string(out, "...");
     qn__text_add_char(out, '\n');
 }
 
 static void add_carets(qn__text *out, const qn__source *source, window w, qn__span span) {
-    uint32_t column = 0, first = 0, last = 0;
-    for (uint32_t at = w.begin; at < w.end && at < span.end; at++) {
-        uint32_t width = width_at(source, at, column);
-        if (at < span.begin) first = column + width;
-        column += width;
+    uint32_t column = 0, first = 0;
+    for (uint32_t at = w.begin; at < w.end && at < span.end;) {
+        glyph g = glyph_at(source, at, column);
+        column += g.width;
+        if (at < span.begin) first = column;
+        at += g.bytes;
     }
     if (span.begin > w.end) first = column + 1;  // beyond trailing spaces: one past the line
-    last = column > first ? column : first + 1;
+    uint32_t last = column > first ? column : first + 1;
     qn__text_repeat(out, ' ', first + (w.cut_before ? 3 : 0));
     qn__text_add_char(out, '^');
     qn__text_repeat(out, '~', last - first - 1);
@@ -101,13 +112,16 @@ static void add_gutter(qn__text *out, qn__render_options options, int width, uin
     paint(out, options, PLAIN);
 }
 
+// `above`: the line whose excerpt stands directly above, 0 for none; the same short line is not printed again.
 static void add_excerpt(qn__text *out, const qn__source *source, qn__span span, qn__render_options options, int width,
-                        const char *color, const char *label) {
+                        const char *color, const char *label, uint32_t above) {
     qn__position position = qn__source_position(source, span.begin);
     uint32_t begin = source->line_begins[position.line - 1];
     window w = choose_window(source, begin, position.line, span.begin);
-    add_gutter(out, options, width, position.line);
-    add_line(out, source, w);
+    if (position.line != above || w.cut_before || w.cut_after) {
+        add_gutter(out, options, width, position.line);
+        add_line(out, source, w);
+    }
     add_gutter(out, options, width, 0);
     paint(out, options, color);
     add_carets(out, source, w, span);
@@ -141,7 +155,9 @@ static void add_note(qn__text *out, const qn__sources *sources, const qn__diagno
         paint(out, options, PLAIN);
         qn__text_format(out, " %s:%u:%u\n", shown_path(source, options), position.line, position.column);
     }
-    add_excerpt(out, source, note->span, options, width, BLUE, note->text);
+    bool first = note == d->notes && note->span.file == d->span.file;
+    uint32_t above = first ? qn__source_position(source, d->span.begin).line : 0;
+    add_excerpt(out, source, note->span, options, width, BLUE, note->text, above);
 }
 
 // Digits of the largest line number that this diagnostic shows.
@@ -175,7 +191,7 @@ void qn__diagnostic_render(qn__text *out, const qn__sources *sources, const qn__
     paint(out, options, PLAIN);
     qn__text_add_char(out, '\n');
     int width = gutter_width(sources, d);
-    if (source) add_excerpt(out, source, d->span, options, width, color, NULL);
+    if (source) add_excerpt(out, source, d->span, options, width, color, NULL, 0);
     for (const qn__diagnostic_part *note = d->notes; note; note = note->next)
         add_note(out, sources, d, note, options, width);
     if (d->found) add_remark(out, options, width, "found", d->found);
