@@ -7,6 +7,7 @@
 #include "ir/ir.h"
 
 #include "ir/eval.h"
+#include "ir/pass.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -146,8 +147,7 @@ void qn__ir_remark(qn__ir *ir, qn__remark_kind kind, uint32_t location, const ch
 
 /* --- values and regions ------------------------------------------------------------------------------------------ */
 
-/* `count` consecutive values; 0 when count is 0 or there is no memory. */
-static qn__value make_values(qn__ir *ir, uint32_t count, qn__instr_ref instr, qn__region_ref region) {
+qn__value qn__values_create(qn__ir *ir, uint32_t count, qn__instr_ref instr, qn__region_ref region) {
     if (!count || !room_values(ir, count)) return 0;
     qn__value first = ir->value_count;
     for (uint32_t i = 0; i < count; i++)
@@ -159,7 +159,7 @@ static qn__value make_values(qn__ir *ir, uint32_t count, qn__instr_ref instr, qn
 qn__region_ref qn__region_create(qn__ir *ir, const qn__type *param_types, uint32_t param_count) {
     if (!room_regions(ir, 1)) return 0;
     qn__region_ref ref = ir->region_count;
-    qn__value first = make_values(ir, param_count, 0, ref);
+    qn__value first = qn__values_create(ir, param_count, 0, ref);
     if (param_count && !first) return 0;
     ir->regions[ref] = (qn__region){.first_param = first, .param_count = param_count};
     for (uint32_t i = 0; i < param_count; i++) ir->values[first + i].type = (uint8_t)param_types[i];
@@ -217,7 +217,7 @@ static qn__instr_ref make_instr(qn__ir *ir, qn__instr like) {
     like.args = copy_bytes(ir, like.args, like.arg_count, sizeof *like.args);
     like.regions = copy_bytes(ir, like.regions, like.region_count, sizeof *like.regions);
     like.list = copy_bytes(ir, like.list, like.list_count, sizeof *like.list);
-    like.first_result = make_values(ir, like.result_count, ref, 0);
+    like.first_result = qn__values_create(ir, like.result_count, ref, 0);
     like.region = 0;
     like.previous = like.next = 0;
     if (ir->failed) return 0;

@@ -35,6 +35,9 @@ void qn__rewrite_set(qn__rewrite *rewrite, qn__value from, qn__value to);
 void qn__rewrite_args(const qn__rewrite *rewrite, qn__ir *ir, qn__instr_ref instr);
 void qn__rewrite_extents(const qn__rewrite *rewrite, qn__ir *ir);
 
+/* `count` consecutive values, results of an instruction or parameters of a region; 0 when count is 0 or there is no memory. */
+qn__value qn__values_create(qn__ir *ir, uint32_t count, qn__instr_ref instr, qn__region_ref region);
+
 static inline uint8_t qn__effect_of(const qn__instr *instr) { return qn__op_table[instr->op].effect; }
 
 /* A pure operation without regions. */

@@ -13,7 +13,10 @@
 #define PASSES                                                                                                         \
     X(inline)                                                                                                          \
     X(fma)                                                                                                             \
-    X(fold)
+    X(fold)                                                                                                            \
+    X(cse)                                                                                                             \
+    X(licm)                                                                                                            \
+    X(dce)
 
 static const struct {
     const char *name;
