@@ -40,17 +40,19 @@ static qn__value floor_mod(qn__lowering *l, qn__value a, qn__value n) {
     return qn__build_select(b, negative, qn__build_binary(b, QN__OP_ADD, r, n), r);
 }
 
-/* clamp: the nearest element. wrap: the array repeats. mirror: the array and its mirror image repeat, the outermost elements
- * once each (c b | a b c | b a). */
+/* clamp: the nearest element. wrap: the array repeats. mirror: the array and its mirror image repeat (b a | a b c | c b). */
 static qn__value map_subscript(qn__lowering *l, uint8_t edge, qn__value index, qn__value extent) {
     qn__builder *b = &l->b;
-    const qn__value zero = qn__build_i64(b, 0), last = qn__build_binary(b, QN__OP_SUB, extent, qn__build_i64(b, 1));
-    if (edge == QN__EDGE_CLAMP)
-        return qn__build_binary(b, QN__OP_MAX, qn__build_binary(b, QN__OP_MIN, index, last), zero);
+    const qn__value one = qn__build_i64(b, 1);
+    if (edge == QN__EDGE_CLAMP) {
+        const qn__value last = qn__build_binary(b, QN__OP_SUB, extent, one);
+        return qn__build_binary(b, QN__OP_MAX, qn__build_binary(b, QN__OP_MIN, index, last), qn__build_i64(b, 0));
+    }
     if (edge == QN__EDGE_WRAP) return floor_mod(l, index, extent);
-    const qn__value period = qn__build_binary(b, QN__OP_ADD, last, last);
+    const qn__value period = qn__build_binary(b, QN__OP_ADD, extent, extent);
     const qn__value phase = floor_mod(l, index, period);
-    return qn__build_binary(b, QN__OP_MIN, phase, qn__build_binary(b, QN__OP_SUB, period, phase));
+    const qn__value reflected = qn__build_binary(b, QN__OP_SUB, qn__build_binary(b, QN__OP_SUB, period, one), phase);
+    return qn__build_binary(b, QN__OP_MIN, phase, reflected);
 }
 
 static qn__value both(qn__lowering *l, qn__value a, qn__value c) {
