@@ -46,7 +46,7 @@ static void check_lanes(qn__emitter *e, const qn__instr *instr, const check *c, 
     LLVMBasicBlockRef failed = l_block(e, "fault");
     l_branch_likely(e, LLVMBuildNot(e->builder, l_any(e, bad), ""), fine, failed);
     l_enter(e, failed);
-    LLVMValueRef bits = l_bits(e, bad);
+    LLVMValueRef bits = l_bits(e, l_from_mask(e, bad));
     LLVMTypeRef type = LLVMTypeOf(bits);
     LLVMValueRef lane = l_intrinsic(e, "llvm.cttz", &type, 1, (LLVMValueRef[]){bits, l_int(e, e->i1, 0)}, 2);
     lane = LLVMGetIntTypeWidth(type) < 64 ? LLVMBuildZExt(e->builder, lane, e->i64, "") : lane;
@@ -190,7 +190,7 @@ void qn__emit_extern_call(qn__emitter *e, const qn__instr *instr) {
     for (uint32_t i = 0; i < instr->arg_count; i++) vectors[i] = l_vector(e, instr->args[i]);
     for (uint32_t lane = 0; lane < e->width; lane++) {
         LLVMBasicBlockRef live = l_block(e, "lane"), after = l_block(e, "next");
-        l_branch(e, l_lane(e, l_mask(e), lane), live, after);
+        l_branch(e, l_lane(e, l_live(e), lane), live, after);
         l_enter(e, live);
         for (uint32_t i = 0; i < instr->arg_count; i++) args[i] = l_lane(e, vectors[i], lane);
         l_store(e, l_with_lane(e, l_load(e, type, result), call_host(e, instr, args), lane), result);

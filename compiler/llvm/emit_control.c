@@ -3,9 +3,21 @@
  * that never wrote one hold a value and not poison. A region is entered only while some lane is live. */
 #include "compiler/llvm/internal.h"
 
+/* A slot holds what a result of the instruction is. */
+static LLVMTypeRef slot_type(qn__emitter *e, qn__value v) { return l_slot_type(e, qn__type_of(e->ir, v), l_varies(e, v)); }
+
+static LLVMValueRef read_slot(qn__emitter *e, const qn__instr *instr, uint32_t i, LLVMValueRef *slots) {
+    qn__value v = instr->first_result + i;
+    return l_load_slot(e, qn__type_of(e->ir, v), l_varies(e, v), slots[i]);
+}
+
+static void write_slot(qn__emitter *e, const qn__instr *instr, uint32_t i, LLVMValueRef value, LLVMValueRef *slots) {
+    l_store_slot(e, qn__type_of(e->ir, instr->first_result + i), value, slots[i]);
+}
+
 static void zero_slots(qn__emitter *e, const qn__instr *instr, LLVMValueRef *storage) {
     for (uint32_t i = 0; i < instr->result_count; i++) {
-        LLVMTypeRef type = l_value_type(e, instr->first_result + i);
+        LLVMTypeRef type = slot_type(e, instr->first_result + i);
         storage[i] = l_alloca(e, type);
         l_store(e, LLVMConstNull(type), storage[i]);
     }
@@ -17,8 +29,7 @@ static LLVMValueRef as_result(qn__emitter *e, const qn__instr *instr, uint32_t i
 
 static void read_results(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots) {
     for (uint32_t i = 0; i < instr->result_count; i++) {
-        qn__value result = instr->first_result + i;
-        l_set(e, result, l_load(e, l_value_type(e, result), slots[i]));
+        l_set(e, instr->first_result + i, read_slot(e, instr, i, slots));
     }
 }
 
@@ -34,7 +45,7 @@ static LLVMValueRef *new_slots(qn__emitter *e, const qn__instr *instr) {
 static void uniform_side(qn__emitter *e, const qn__instr *instr, uint32_t side, LLVMValueRef *slots, LLVMBasicBlockRef end) {
     qn__emit_region(e, instr->regions[side]);
     const qn__instr *yield = qn__yield_of(e->ir, instr->regions[side]);
-    for (uint32_t i = 0; i < instr->result_count; i++) l_store(e, as_result(e, instr, i, yield->args[i]), slots[i]);
+    for (uint32_t i = 0; i < instr->result_count; i++) write_slot(e, instr, i, as_result(e, instr, i, yield->args[i]), slots);
     l_jump(e, end);
 }
 
@@ -70,8 +81,8 @@ static void masked_side(qn__emitter *e, const qn__instr *instr, uint32_t side, L
     qn__emit_region(e, instr->regions[side]);
     for (uint32_t i = 0; i < instr->result_count; i++) {
         LLVMValueRef value = l_vector(e, yield->args[i]);
-        if (side == 1) value = l_select(e, live, value, l_load(e, LLVMTypeOf(value), slots[i]));
-        l_store(e, value, slots[i]);
+        if (side == 1) value = l_select(e, l_from_mask(e, live), value, read_slot(e, instr, i, slots));
+        write_slot(e, instr, i, value, slots);
     }
     l_jump(e, end);
     l_enter(e, end);
@@ -102,23 +113,23 @@ void qn__emit_if(qn__emitter *e, const qn__instr *instr) {
 
 static void set_carried(qn__emitter *e, const qn__instr *instr, qn__region_ref region, uint32_t first, LLVMValueRef *slots) {
     for (uint32_t i = 0; i < instr->result_count; i++)
-        l_set(e, qn__region_param(e->ir, region, first + i), l_load(e, l_value_type(e, instr->first_result + i), slots[i]));
+        l_set(e, qn__region_param(e->ir, region, first + i), read_slot(e, instr, i, slots));
 }
 
 static void init_carried(qn__emitter *e, const qn__instr *instr, const qn__value *init, LLVMValueRef *slots) {
     for (uint32_t i = 0; i < instr->result_count; i++) {
-        slots[i] = l_alloca(e, l_value_type(e, instr->first_result + i));
-        l_store(e, as_result(e, instr, i, init[i]), slots[i]);
+        slots[i] = l_alloca(e, slot_type(e, instr->first_result + i));
+        write_slot(e, instr, i, as_result(e, instr, i, init[i]), slots);
     }
 }
 
-/* All values are read before the first is stored: the yield may permute them. blend: lanes that keep their old value. */
+/* All values are read before the first is stored: the yield may permute them. blend: the lanes that take it, NULL: all. */
 static void next_carried(qn__emitter *e, const qn__instr *instr, qn__region_ref region, LLVMValueRef *slots, LLVMValueRef blend) {
     const qn__instr *yield = qn__yield_of(e->ir, region);
     for (uint32_t i = 0; i < instr->result_count; i++) {
         LLVMValueRef value = as_result(e, instr, i, yield->args[i]);
-        if (blend) value = l_select(e, blend, value, l_load(e, LLVMTypeOf(value), slots[i]));
-        l_store(e, value, slots[i]);
+        if (blend) value = l_select(e, l_from_mask(e, blend), value, read_slot(e, instr, i, slots));
+        write_slot(e, instr, i, value, slots);
     }
 }
 
@@ -153,7 +164,7 @@ static void for_varying(qn__emitter *e, const qn__instr *instr, LLVMValueRef *sl
     qn__emit_region(e, instr->regions[0]);
     next_carried(e, instr, instr->regions[0], slots, live);
     LLVMValueRef next = LLVMBuildAdd(e->builder, iv, l_like(e, iv, 1), "");
-    l_store(e, wide ? l_select(e, live, next, iv) : next, counter);
+    l_store(e, wide ? l_select(e, l_from_mask(e, live), next, iv) : next, counter);
     l_jump(e, head);
     l_enter(e, end);
     e->mask = outer;
@@ -172,7 +183,7 @@ void qn__emit_for(qn__emitter *e, const qn__instr *instr) {
 /* The live lanes are a mask in memory that only shrinks. */
 static void while_varying(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots) {
     qn__region_ref cond = instr->regions[0], body = instr->regions[1];
-    LLVMValueRef outer = e->mask, first = l_mask(e), lives = l_alloca(e, LLVMTypeOf(first));
+    LLVMValueRef outer = e->mask, first = outer ? outer : LLVMConstAllOnes(l_mask_type(e)), lives = l_alloca(e, LLVMTypeOf(first));
     LLVMBasicBlockRef head = l_block(e, "head"), inside = l_block(e, "body"), end = l_block(e, "end");
     l_store(e, first, lives);
     l_jump(e, head);
@@ -181,7 +192,7 @@ static void while_varying(qn__emitter *e, const qn__instr *instr, LLVMValueRef *
     e->mask = live;
     set_carried(e, instr, cond, 0, slots);
     qn__emit_region(e, cond);
-    live = LLVMBuildAnd(e->builder, live, l_vector(e, qn__yield_of(e->ir, cond)->args[0]), "");
+    live = l_and_mask(e, live, l_vector(e, qn__yield_of(e->ir, cond)->args[0]));
     l_store(e, live, lives);
     l_branch(e, l_any(e, live), inside, end);
     l_enter(e, inside);

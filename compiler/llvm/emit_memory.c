@@ -86,7 +86,7 @@ static void align_pointer(qn__emitter *e, LLVMValueRef call, uint32_t param, uin
 /* ---- lanes one by one ---- */
 
 static LLVMValueRef load_lanes(qn__emitter *e, LLVMTypeRef type, LLVMValueRef pointers, uint32_t array, bool noted) {
-    if (e->mask) pointers = l_select(e, e->mask, pointers, l_splat(e, e->dummy));
+    if (e->mask) pointers = l_select(e, l_live(e), pointers, l_splat(e, e->dummy));
     LLVMValueRef result = LLVMGetPoison(LLVMVectorType(type, e->width));
     for (uint32_t lane = 0; lane < e->width; lane++) {
         LLVMValueRef value = l_load(e, type, l_lane(e, pointers, lane));
@@ -98,7 +98,7 @@ static LLVMValueRef load_lanes(qn__emitter *e, LLVMTypeRef type, LLVMValueRef po
 
 static LLVMValueRef gather(qn__emitter *e, LLVMTypeRef type, LLVMValueRef pointers, uint32_t bytes) {
     LLVMTypeRef overloads[2] = {LLVMVectorType(type, e->width), LLVMTypeOf(pointers)};
-    LLVMValueRef args[3] = {pointers, l_mask(e), LLVMConstNull(overloads[0])};
+    LLVMValueRef args[3] = {pointers, l_live(e), LLVMConstNull(overloads[0])};
     LLVMValueRef call = l_intrinsic(e, "llvm.masked.gather", overloads, 2, args, 3);
     align_pointer(e, call, 1, bytes);
     return call;
@@ -110,7 +110,7 @@ static void scatter(qn__emitter *e, LLVMValueRef value, LLVMValueRef pointers, u
         return;
     }
     LLVMTypeRef overloads[2] = {LLVMTypeOf(value), LLVMTypeOf(pointers)};
-    LLVMValueRef args[3] = {value, pointers, e->mask};
+    LLVMValueRef args[3] = {value, pointers, l_live(e)};
     LLVMValueRef call = l_intrinsic(e, "llvm.masked.scatter", overloads, 2, args, 3);
     align_pointer(e, call, 2, bytes);
 }
@@ -125,7 +125,7 @@ static LLVMValueRef load_contiguous(qn__emitter *e, LLVMTypeRef type, LLVMValueR
         return load;
     }
     LLVMTypeRef overloads[2] = {vector, e->ptr};
-    LLVMValueRef call = l_intrinsic(e, "llvm.masked.load", overloads, 2, (LLVMValueRef[]){pointer, e->mask, LLVMConstNull(vector)}, 3);
+    LLVMValueRef call = l_intrinsic(e, "llvm.masked.load", overloads, 2, (LLVMValueRef[]){pointer, l_live(e), LLVMConstNull(vector)}, 3);
     align_pointer(e, call, 1, bytes);
     return call;
 }
@@ -137,7 +137,7 @@ static LLVMValueRef store_contiguous(qn__emitter *e, LLVMValueRef value, LLVMVal
         return store;
     }
     LLVMTypeRef overloads[2] = {LLVMTypeOf(value), e->ptr};
-    LLVMValueRef call = l_intrinsic(e, "llvm.masked.store", overloads, 2, (LLVMValueRef[]){value, pointer, e->mask}, 3);
+    LLVMValueRef call = l_intrinsic(e, "llvm.masked.store", overloads, 2, (LLVMValueRef[]){value, pointer, l_live(e)}, 3);
     align_pointer(e, call, 2, bytes);
     return call;
 }
@@ -217,7 +217,7 @@ void qn__emit_accumulate(qn__emitter *e, const qn__instr *instr) {
         if (e->mask) {
             LLVMBasicBlockRef live = l_block(e, "lane");
             after = l_block(e, "next");
-            l_branch(e, l_lane(e, e->mask, lane), live, after);
+            l_branch(e, l_lane(e, l_live(e), lane), live, after);
             l_enter(e, live);
         }
         accumulate_one(e, instr, l_lane(e, pointers, lane), l_lane(e, values, lane));
@@ -265,7 +265,7 @@ static LLVMValueRef local_of(qn__emitter *e, const qn__instr *instr) {
 
 static LLVMValueRef local_pointers(qn__emitter *e, const qn__instr *instr) {
     LLVMValueRef index = l_vector(e, instr->args[0]);
-    if (e->mask) index = l_select(e, e->mask, index, LLVMConstNull(LLVMTypeOf(index)));
+    if (e->mask) index = l_select(e, l_live(e), index, LLVMConstNull(LLVMTypeOf(index)));
     index = LLVMBuildMul(e->builder, index, l_like(e, index, e->width), "");
     index = LLVMBuildAdd(e->builder, index, l_steps(e, e->i64, 1), "");
     return l_gep(e, local_type(e, instr), local_of(e, instr), index);
@@ -294,7 +294,7 @@ void qn__emit_local_store(qn__emitter *e, const qn__instr *instr) {
         return;
     }
     LLVMValueRef pointer = local_pointer(e, instr);
-    if (e->mask) value = l_select(e, e->mask, value, l_load(e, LLVMTypeOf(value), pointer));
+    if (e->mask) value = l_select(e, l_live(e), value, l_load(e, LLVMTypeOf(value), pointer));
     l_store(e, value, pointer);
 }
 

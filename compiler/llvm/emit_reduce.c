@@ -65,20 +65,20 @@ static void rows_unrolled(qn__emitter *e, const reduce *r, qn__loop *loop) {
     LLVMValueRef slots[QN__MAX_SCAN][QN__LANES];
     for (uint32_t i = 0; i < r->count; i++)
         for (uint32_t g = 0; g < groups; g++) {
-            slots[i][g] = l_alloca(e, l_wide(e, l_type(e, r->types[i])));
-            l_store(e, l_splat(e, r->init[i]), slots[i][g]);
+            slots[i][g] = l_alloca(e, l_slot_type(e, r->types[i], true));
+            l_store_slot(e, r->types[i], l_splat(e, r->init[i]), slots[i][g]);
         }
     l_loop_begin(e, loop, r->at, loop->iv, loop->hi);
     for (uint32_t g = 0; g < groups; g++) {
         LLVMValueRef acc[QN__MAX_SCAN];
-        for (uint32_t i = 0; i < r->count; i++) acc[i] = l_load(e, l_wide(e, l_type(e, r->types[i])), slots[i][g]);
+        for (uint32_t i = 0; i < r->count; i++) acc[i] = l_load_slot(e, r->types[i], true, slots[i][g]);
         emit_term(e, r, plus(e, loop->iv, g * r->width), acc);
-        for (uint32_t i = 0; i < r->count; i++) l_store(e, acc[i], slots[i][g]);
+        for (uint32_t i = 0; i < r->count; i++) l_store_slot(e, r->types[i], acc[i], slots[i][g]);
     }
     l_loop_end(e, loop, plus(e, loop->iv, QN__LANES));
     for (uint32_t i = 0; i < r->count; i++)
         for (uint32_t g = 0; g < groups; g++) {
-            LLVMValueRef value = l_load(e, l_wide(e, l_type(e, r->types[i])), slots[i][g]);
+            LLVMValueRef value = l_load_slot(e, r->types[i], true, slots[i][g]);
             write_memory(e, r, i, value, fixed_lane(e, r, i, g * r->width));
         }
 }

@@ -145,16 +145,62 @@ LLVMValueRef l_bits(qn__emitter *e, LLVMValueRef mask) {
     return LLVMBuildBitCast(e->builder, mask, type, "");
 }
 
+/* Without mask registers a mask that outlives its block as <W x i1> would be packed to bytes and unpacked again at every
+ * use: masks are kept as wide as the data instead, all ones or all zeros. */
+LLVMTypeRef l_mask_type(qn__emitter *e) {
+    LLVMTypeRef lane = e->machine->masks ? e->i1 : LLVMIntTypeInContext(e->context, e->lane_bits);
+    return LLVMVectorType(lane, e->width);
+}
+
+LLVMValueRef l_to_mask(qn__emitter *e, LLVMValueRef bools) {
+    return e->machine->masks ? bools : LLVMBuildSExt(e->builder, bools, l_mask_type(e), "");
+}
+
+LLVMValueRef l_from_mask(qn__emitter *e, LLVMValueRef mask) {
+    if (e->machine->masks) return mask;
+    return LLVMBuildICmp(e->builder, LLVMIntSLT, mask, LLVMConstNull(LLVMTypeOf(mask)), "");
+}
+
+static LLVMValueRef part(qn__emitter *e, LLVMValueRef vector, uint32_t from, uint32_t count) {
+    LLVMValueRef lanes[QN__MAX_WIDTH];
+    for (uint32_t i = 0; i < count; i++) lanes[i] = l_i32(e, from + i);
+    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetPoison(LLVMTypeOf(vector)), LLVMConstVector(lanes, count), "");
+}
+
+/* Registers are or-ed before they are tested. */
 LLVMValueRef l_any(qn__emitter *e, LLVMValueRef mask) {
-    LLVMValueRef bits = l_bits(e, mask);
+    uint32_t lanes = LLVMGetVectorSize(LLVMTypeOf(mask));
+    while (!e->machine->masks && lanes > 2 && lanes * e->lane_bits > e->machine->vector_bits) {
+        lanes /= 2;
+        mask = LLVMBuildOr(e->builder, part(e, mask, 0, lanes), part(e, mask, lanes, lanes), "");
+    }
+    LLVMValueRef bits = l_bits(e, l_from_mask(e, mask));
     return LLVMBuildICmp(e->builder, LLVMIntNE, bits, LLVMConstNull(LLVMTypeOf(bits)), "");
 }
 
-LLVMValueRef l_and_mask(qn__emitter *e, LLVMValueRef mask, LLVMValueRef more) {
+LLVMValueRef l_and_mask(qn__emitter *e, LLVMValueRef mask, LLVMValueRef bools) {
+    LLVMValueRef more = l_to_mask(e, bools);
     return mask ? LLVMBuildAnd(e->builder, mask, more, "") : more;
 }
 
-LLVMValueRef l_mask(qn__emitter *e) { return e->mask ? e->mask : l_splat(e, l_int(e, e->i1, 1)); }
+LLVMValueRef l_live(qn__emitter *e) {
+    return e->mask ? l_from_mask(e, e->mask) : l_splat(e, l_int(e, e->i1, 1));
+}
+
+/* What carries a value from block to block: varying bools as masks. */
+LLVMTypeRef l_slot_type(qn__emitter *e, qn__type type, bool varying) {
+    if (varying && type == QN__TYPE_BOOL) return l_mask_type(e);
+    return varying ? l_wide(e, l_type(e, type)) : l_type(e, type);
+}
+
+void l_store_slot(qn__emitter *e, qn__type type, LLVMValueRef value, LLVMValueRef slot) {
+    l_store(e, type == QN__TYPE_BOOL && l_is_vector(value) ? l_to_mask(e, value) : value, slot);
+}
+
+LLVMValueRef l_load_slot(qn__emitter *e, qn__type type, bool varying, LLVMValueRef slot) {
+    LLVMValueRef value = l_load(e, l_slot_type(e, type, varying), slot);
+    return type == QN__TYPE_BOOL && varying ? l_from_mask(e, value) : value;
+}
 
 LLVMValueRef l_lane(qn__emitter *e, LLVMValueRef vector, uint32_t lane) {
     return l_is_vector(vector) ? LLVMBuildExtractElement(e->builder, vector, l_i32(e, lane), "") : vector;

@@ -45,7 +45,8 @@ typedef struct qn__emitter {
     LLVMValueRef *values;       /* by IR value: scalar (linear: lane 0's), or vector when varying */
     qn__shape *shapes;          /* by IR value; mean something only while width > 1 */
     uint32_t width;
-    LLVMValueRef mask;          /* NULL: all lanes on */
+    LLVMValueRef mask;          /* NULL: all lanes on; of l_mask_type */
+    uint32_t lane_bits;         /* of a mask's lanes, where there are no mask registers */
     LLVMBasicBlockRef retry;    /* where vector code goes when a check fails; NULL: it returns the fault at once */
     LLVMValueRef pending;       /* i32 in memory: the fault kind that vector code met */
     qn__base *bases;            /* by array; data is NULL where nothing is hoisted */
@@ -94,10 +95,16 @@ void l_enter(qn__emitter *e, LLVMBasicBlockRef block);
 void l_jump(qn__emitter *e, LLVMBasicBlockRef block);
 void l_branch(qn__emitter *e, LLVMValueRef cond, LLVMBasicBlockRef yes, LLVMBasicBlockRef no);
 void l_branch_likely(qn__emitter *e, LLVMValueRef cond, LLVMBasicBlockRef yes, LLVMBasicBlockRef no);
+LLVMValueRef l_bits(qn__emitter *e, LLVMValueRef bools);    /* <W x i1> as an integer of W bits */
+LLVMTypeRef l_mask_type(qn__emitter *e);
+LLVMValueRef l_to_mask(qn__emitter *e, LLVMValueRef bools);
+LLVMValueRef l_from_mask(qn__emitter *e, LLVMValueRef mask);
 LLVMValueRef l_any(qn__emitter *e, LLVMValueRef mask);      /* i1: some lane is set */
-LLVMValueRef l_bits(qn__emitter *e, LLVMValueRef mask);     /* the mask as an integer of width bits */
-LLVMValueRef l_and_mask(qn__emitter *e, LLVMValueRef mask, LLVMValueRef more); /* mask may be NULL */
-LLVMValueRef l_mask(qn__emitter *e);                        /* the mask, all ones if NULL */
+LLVMValueRef l_and_mask(qn__emitter *e, LLVMValueRef mask, LLVMValueRef bools); /* mask may be NULL; a mask */
+LLVMValueRef l_live(qn__emitter *e);                        /* the current mask as <W x i1>, all ones if NULL */
+LLVMTypeRef l_slot_type(qn__emitter *e, qn__type type, bool varying);
+void l_store_slot(qn__emitter *e, qn__type type, LLVMValueRef value, LLVMValueRef slot);
+LLVMValueRef l_load_slot(qn__emitter *e, qn__type type, bool varying, LLVMValueRef slot);
 LLVMValueRef l_lane(qn__emitter *e, LLVMValueRef vector, uint32_t lane);
 LLVMValueRef l_with_lane(qn__emitter *e, LLVMValueRef vector, LLVMValueRef scalar, uint32_t lane);
 LLVMValueRef l_to_memory(qn__emitter *e, qn__type type, LLVMValueRef value);  /* i1 -> i8 for bool */

@@ -60,16 +60,17 @@ static facts gather(const qn__ir *ir, qn__region_ref region) {
     return f;
 }
 
-/* Two vectors in flight where latency would show (loops) or the body is short; one where registers would run out. */
+/* Also sets lane_bits. Two vectors in flight where latency would show (loops) or the body is short; one where registers would run out. */
 uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region) {
     (void)stage;
     uint32_t wish = e->options->width;
     if (wish == 1) return 1;
     facts f = gather(e->ir, region);
     if (f.scalar) return 1;
+    e->lane_bits = f.bits ? f.bits : 64;
     if (wish) return wish;
     if (f.accumulates && f.size <= 16) return 1;
-    uint32_t width = e->machine->vector_bits / (f.bits ? f.bits : 64);
+    uint32_t width = e->machine->vector_bits / e->lane_bits;
     if (f.size <= 150) width *= 2;
     return width > QN__MAX_WIDTH ? QN__MAX_WIDTH : width < 2 ? 1 : width;
 }
