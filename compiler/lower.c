@@ -58,9 +58,10 @@ static bool start(qn__lowering *l, const qn__typed *typed) {
     l->stamp = 0;
     l->variables = QN__ARENA_ARRAY(l->arena, qn__lower_variable, count);
     l->checked_dims = QN__ARENA_ARRAY(l->arena, uint8_t, typed->target_count);
+    l->fresh = QN__ARENA_ARRAY(l->arena, bool, typed->target_count);
     l->locations = QN__ARENA_ARRAY(l->arena, uint32_t, (size_t)typed->item.node - typed->item.first + 1);
     l->loop = NULL;
-    if (!l->slots || !l->stamps || !l->variables || !l->checked_dims || !l->locations) return false;
+    if (!l->slots || !l->stamps || !l->variables || !l->checked_dims || !l->fresh || !l->locations) return false;
     const qn__lower_variable none = {.array = QN__NO_REF, .copy = QN__NO_REF, .sums = QN__NO_REF, .local = QN__NO_REF};
     for (uint32_t i = 0; i < count; i++) l->variables[i] = none;
     return true;

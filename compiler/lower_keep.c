@@ -3,14 +3,15 @@
 
 /* The value of a statement's right side, which is one expression. */
 static qn__node_id right_side(const qn__lowering *l, qn__node_id statement) {
-    const bool is_let = qn__ast_kind_of(l->ast, statement) == QN__AST_LET;
-    const qn__node_id list = qn__lower_child(l, statement, is_let ? QN__LET_VALUES : QN__ASSIGN_VALUES);
+    const qn__ast_kind kind = qn__ast_kind_of(l->ast, statement);
+    if (kind == QN__AST_LET_ARRAY) return qn__lower_child(l, statement, QN__LET_ARRAY_VALUE);
+    const qn__node_id list = qn__lower_child(l, statement, kind == QN__AST_LET ? QN__LET_VALUES : QN__ASSIGN_VALUES);
     return qn__ast_count(l->ast, list) ? qn__lower_child(l, list, 0) : 0;
 }
 
 /* A let declares its targets. */
 static bool declare_targets(qn__lowering *l, const qn__typed_stage *stage) {
-    const bool is_let = qn__ast_kind_of(l->ast, stage->node) == QN__AST_LET;
+    const bool is_let = qn__ast_kind_of(l->ast, stage->node) != QN__AST_ASSIGN;
     for (uint32_t i = 0; i < stage->target_count; i++) {
         const uint32_t array = l->typed->targets[stage->first_target + i].array;
         if (is_let && array != QN__NO_REF) qn__lower_declare_array(l, stage->node, array);
@@ -108,6 +109,12 @@ static bool describe(qn__lowering *l, const qn__typed_stage *stage, scan *s) {
     return s->variable != QN__NO_REF && s->type != QN__TYPE_NONE;
 }
 
+/* Not a whole array: NAME[...] or let NAME[...]. */
+static bool is_element(const qn__lowering *l, qn__node_id target) {
+    const qn__ast_kind kind = qn__ast_kind_of(l->ast, target);
+    return kind == QN__AST_INDEX || kind == QN__AST_LET_ARRAY;
+}
+
 /* The index's range, the initial value, and the check that what is written lies inside the target. */
 static void scan_head(qn__lowering *l, scan *s) {
     const qn__node_id range = qn__lower_child(l, s->node, QN__SCAN_RANGE), init = qn__lower_child(l, s->node, QN__SCAN_INIT);
@@ -119,7 +126,7 @@ static void scan_head(qn__lowering *l, scan *s) {
     else s->init = qn__lower_neutral(l, n->meaning == QN__MEANS_OP ? (qn__op)n->ref : QN__OP_ADD, s->type);
     qn__lower_at(l, s->node);
     if (l->ir->failed) return;
-    if (qn__ast_kind_of(l->ast, t->node) == QN__AST_INDEX) {
+    if (is_element(l, t->node)) {
         qn__lower_domain_check(l, s->target, t->node, s->variable, s->lo, s->hi);
         return;
     }
@@ -168,8 +175,7 @@ static qn__region_ref scan_emit(qn__lowering *l, const qn__typed_stage *stage, c
     qn__lower_place place = {.variable = t->array, .node = t->node, .rank = 1};
     qn__lower_bind_index(l, s->variable, iv, s->lo, s->hi);
     uint64_t begin = 1;
-    if (qn__ast_kind_of(l->ast, t->node) == QN__AST_INDEX)
-        qn__lower_place_of(l, t->node, t->array, false, l->checked_dims[s->target], &place);
+    if (is_element(l, t->node)) qn__lower_target_place(l, s->target, &place);
     else if (qn__is_const(l->ir, s->lo, &begin) && !begin) place.index[0] = iv;
     else place.index[0] = qn__build_binary(&l->b, QN__OP_SUB, iv, s->lo);
     qn__value value = qn__lower_cast(l, qn__region_param(l->ir, region, 1), (qn__type)qn__lower_node(l, s->node)->type);

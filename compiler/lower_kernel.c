@@ -1,34 +1,6 @@
 /* Statements at kernel level: code that runs once per call, between and around the stages. */
 #include "compiler/lower_private.h"
 
-/* ---- neutral elements before loops ---- */
-
-static void fill_target(qn__lowering *l, const qn__typed_target *t, qn__ast_assign op) {
-    if (t->array == QN__NO_REF || l->stamps[t->array] == l->stamp) return;
-    l->stamps[t->array] = l->stamp;
-    qn__lower_variable *v = &l->variables[t->array];
-    if (v->array == QN__NO_REF || v->filled || !t->initialises || !t->combine) return;
-    qn__lower_fill(l, t->array, qn__lower_assign_op(op));
-    v->filled = true;
-}
-
-/* An array that is scattered into for the first time inside of a loop or branch, but was declared outside, takes the neutral
- * element before it, so that later iterations go on from what earlier ones left. */
-static void fill_before(qn__lowering *l, qn__node_id node) {
-    if (!node) return;
-    const qn__typed_node *n = qn__lower_node(l, node);
-    if (qn__ast_kind_of(l->ast, node) == QN__AST_ASSIGN) {
-        const uint32_t count = qn__ast_count(l->ast, qn__lower_child(l, node, QN__ASSIGN_TARGETS));
-        uint32_t first = QN__NO_REF;
-        if (n->meaning == QN__MEANS_STAGE && n->ref < l->typed->stage_count) first = l->typed->stages[n->ref].first_target;
-        if (n->meaning == QN__MEANS_TARGET) first = n->ref;
-        for (uint32_t i = 0; first < l->typed->target_count && i < count && i < l->typed->target_count - first; i++)
-            fill_target(l, &l->typed->targets[first + i], (qn__ast_assign)qn__ast_get(l->ast, node)->op);
-        return;
-    }
-    for (uint32_t i = 0; i < qn__ast_count(l->ast, node); i++) fill_before(l, qn__lower_child(l, node, i));
-}
-
 /* ---- loops, if, swap ---- */
 
 static qn__region_ref block_region(qn__lowering *l, qn__node_id block) {
@@ -42,8 +14,6 @@ static qn__region_ref block_region(qn__lowering *l, qn__node_id block) {
 
 static void lower_loop(qn__lowering *l, qn__node_id node) {
     const qn__node_id range = qn__lower_child(l, node, QN__LOOP_RANGE_RANGE), body = qn__lower_child(l, node, QN__LOOP_RANGE_BODY);
-    l->stamp++;
-    fill_before(l, body);
     qn__value bounds[2];
     bounds[0] = qn__lower_index_value(l, qn__lower_child(l, range, QN__RANGE_BEGIN));
     bounds[1] = qn__lower_index_value(l, qn__lower_child(l, range, QN__RANGE_END));
@@ -61,8 +31,6 @@ static void lower_loop(qn__lowering *l, qn__node_id node) {
 
 static void lower_loop_while(qn__lowering *l, qn__node_id node) {
     const qn__node_id body = qn__lower_child(l, node, QN__LOOP_WHILE_BODY);
-    l->stamp++;
-    fill_before(l, body);
     qn__builder outer;
     qn__region_ref regions[2];
     regions[0] = qn__lower_open(l, NULL, 0, &outer);
@@ -76,8 +44,6 @@ static void lower_loop_while(qn__lowering *l, qn__node_id node) {
 
 static void lower_if(qn__lowering *l, qn__node_id node) {
     const qn__node_id no = qn__lower_child(l, node, QN__IF_ELSE);
-    l->stamp++;
-    fill_before(l, node);
     const qn__value condition = qn__lower_expression(l, qn__lower_child(l, node, QN__IF_CONDITION));
     qn__lower_at(l, node);
     qn__region_ref regions[2] = {block_region(l, qn__lower_child(l, node, QN__IF_THEN)), 0};

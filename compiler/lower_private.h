@@ -39,7 +39,6 @@ typedef struct qn__lower_variable {
     uint32_t copy;                   /* array to read from instead during a stage, or QN__NO_REF */
     uint32_t sums;                   /* array of f32 to accumulate into instead during a stage, or QN__NO_REF */
     uint32_t local;                  /* local array in the IR, or QN__NO_REF */
-    bool filled;                     /* has the neutral element since before the loop that is being lowered */
     bool from_zero;                  /* an index that counts from 0 ... */
     qn__value end;                   /* ... up to this */
 } qn__lower_variable;
@@ -65,6 +64,7 @@ typedef struct qn__lowering {
     uint32_t stamp;
     qn__lower_variable *variables;
     uint8_t *checked_dims;           /* of targets: a bit per dimension whose subscript the stage's domain check covers */
+    bool *fresh;                     /* of targets: the old element is the neutral one, and nowhere stored */
     uint32_t *locations;             /* of nodes: number in the IR plus 1 */
     uint32_t *functions;             /* of the checked functions: number in the IR plus 1 */
     uint32_t *externs;
@@ -111,6 +111,8 @@ void qn__lower_target_assign(qn__lowering *l, qn__node_id node); /* an ASSIGN to
 void qn__lower_fill(qn__lowering *l, uint32_t variable, qn__op op); /* every element becomes op's neutral element */
 void qn__lower_declare_array(qn__lowering *l, qn__node_id node, uint32_t variable); /* a temporary: alloc, unless a keep does it */
 qn__op qn__lower_assign_op(qn__ast_assign op);                        /* SUB for -= */
+/* The place of a target in the point that is being lowered. */
+void qn__lower_target_place(qn__lowering *l, uint32_t target, qn__lower_place *place);
 /* The value that a target takes: value itself, or combined with the old element at the place. */
 qn__value qn__lower_combined(qn__lowering *l, qn__node_id assign, uint32_t target, const qn__lower_place *place,
                              qn__value value, bool product);

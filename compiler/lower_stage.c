@@ -35,9 +35,8 @@ qn__value qn__lower_combined(qn__lowering *l, qn__node_id assign, uint32_t targe
     const qn__typed_target *t = &l->typed->targets[target];
     if (!t->combine || l->ir->failed) return value;
     const qn__op op = op_of(l, assign);
-    const bool fresh = t->initialises && !l->variables[t->array].filled;
-    const qn__value old = fresh ? qn__lower_neutral(l, op, (qn__type)l->typed->variables[t->array].type)
-                                : qn__lower_place_load(l, place);
+    const qn__value old = l->fresh[target] ? qn__lower_neutral(l, op, (qn__type)l->typed->variables[t->array].type)
+                                           : qn__lower_place_load(l, place);
     const bool fuses = product && (op == QN__OP_ADD || op == QN__OP_SUB);
     return qn__lower_binary(l, op, old, value, fuses ? QN__FUSE_RIGHT : 0);
 }
@@ -93,23 +92,23 @@ static bool targets_are_sane(qn__lowering *l, const qn__typed_stage *stage) {
     return ok;
 }
 
-/* The place of a target in the point that is being lowered. */
-static void place_of_target(qn__lowering *l, uint32_t target, const qn__typed_stage *stage, qn__lower_place *place) {
+void qn__lower_target_place(qn__lowering *l, uint32_t target, qn__lower_place *place) {
     const qn__typed_target *t = &l->typed->targets[target];
     if (qn__ast_kind_of(l->ast, t->node) != QN__AST_LET_ARRAY) {
         qn__lower_place_of(l, t->node, t->array, false, l->checked_dims[target], place);
         return;
     }
-    *place = (qn__lower_place){.variable = t->array, .node = t->node, .rank = stage ? stage->index_count : 0};
-    for (uint32_t i = 0; i < place->rank; i++) {
-        const uint32_t variable = l->typed->indices[stage->indices[i]].variable;
-        place->index[i] = l->slots[variable];
+    const qn__node_id list = qn__lower_child(l, t->node, QN__LET_ARRAY_INDICES);
+    *place = (qn__lower_place){.variable = t->array, .node = t->node, .rank = qn__ast_count(l->ast, list)};
+    for (uint32_t d = 0; d < place->rank && d < QN__MAX_RANK; d++) {
+        const uint32_t variable = qn__lower_node(l, qn__lower_child(l, list, d))->ref;
+        place->index[d] = variable < l->typed->variable_count ? l->slots[variable] : 0;
     }
 }
 
 /* Writes one value per target. All subscripts come before the first store. */
-static void write_targets(qn__lowering *l, qn__node_id assign, uint32_t first, uint32_t count, const qn__typed_stage *stage,
-                          const qn__value *values, qn__node_id list) {
+static void write_targets(qn__lowering *l, qn__node_id assign, uint32_t first, uint32_t count, const qn__value *values,
+                          qn__node_id list) {
     qn__lower_place *places = QN__ARENA_ARRAY(l->arena, qn__lower_place, count);
     qn__value *combined = QN__ARENA_ARRAY(l->arena, qn__value, count);
     if (!places || !combined) {
@@ -121,7 +120,7 @@ static void write_targets(qn__lowering *l, qn__node_id assign, uint32_t first, u
         const bool product = list && qn__lower_list_product(l, list, i, count);
         combined[i] = values[i];
         if (t->array == QN__NO_REF) continue;
-        place_of_target(l, first + i, stage, &places[i]);
+        qn__lower_target_place(l, first + i, &places[i]);
         if (list && !t->scatter) combined[i] = qn__lower_combined(l, assign, first + i, &places[i], values[i], product);
     }
     qn__lower_at(l, assign);
@@ -151,7 +150,7 @@ void qn__lower_target_assign(qn__lowering *l, qn__node_id node) {
         const bool fuses = product && (op == QN__OP_ADD || op == QN__OP_SUB);
         values[i] = qn__lower_binary(l, op, l->slots[t->variable], values[i], fuses ? QN__FUSE_RIGHT : 0);
     }
-    write_targets(l, node, first, count, NULL, values, list);
+    write_targets(l, node, first, count, values, list);
 }
 
 /* ---- stages of points ---- */
@@ -179,7 +178,7 @@ static qn__region_ref point_region(qn__lowering *l, const qn__typed_stage *stage
     } else {
         if (otherwise) otherwise_values(l, stage, values);
         else point_values(l, stage, values, &list);
-        write_targets(l, stage->node, stage->first_target, stage->target_count, stage, values, list);
+        write_targets(l, stage->node, stage->first_target, stage->target_count, values, list);
     }
     qn__lower_at(l, stage->node);
     qn__lower_points_end(l, &r);
@@ -241,14 +240,36 @@ static qn__op target_op(const qn__lowering *l, qn__node_id node, uint32_t target
     return QN__OP_COUNT;
 }
 
-static void fill_neutral(qn__lowering *l, const qn__typed_stage *stage) {
-    for (uint32_t i = 0; i < stage->target_count; i++) {
+/* Does the only target of an assignment take every element of its array, each once? */
+static bool covers(const qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain) {
+    const qn__typed_target *t = &l->typed->targets[stage->first_target];
+    if (qn__ast_kind_of(l->ast, stage->node) != QN__AST_ASSIGN || stage->target_count != 1 || t->scatter) return false;
+    const uint32_t array = l->variables[t->array].array, rank = l->typed->variables[t->array].rank;
+    for (uint32_t d = 0; d < rank; d++) {
+        const qn__node_id subscript = qn__lower_child(l, t->node, d);
+        const qn__typed_node *n = qn__lower_node(l, subscript);
+        bool whole = false;
+        for (uint32_t i = 0; i < domain->rank && n->meaning == QN__MEANS_VARIABLE; i++) {
+            uint64_t begin = 1;
+            if (l->typed->indices[stage->indices[i]].variable != n->ref) continue;
+            whole = qn__is_const(l->ir, domain->bounds[2 * i], &begin) && !begin &&
+                    domain->bounds[2 * i + 1] == l->ir->arrays[array].extent[d];
+        }
+        if (!whole || qn__ast_kind_of(l->ast, subscript) != QN__AST_NAME) return false;
+    }
+    return true;
+}
+
+/* What is combined before it has a value starts at the neutral element: stored before, unless each element is written once. */
+static void fill_neutral(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain) {
+    for (uint32_t i = 0; i < stage->target_count && !l->ir->failed; i++) {
         const uint32_t target = stage->first_target + i;
         const qn__typed_target *t = &l->typed->targets[target];
-        if (t->array == QN__NO_REF || !t->scatter || !t->initialises || l->variables[t->array].filled) continue;
+        if (t->array == QN__NO_REF || !t->combine || !t->initialises) continue;
+        l->fresh[target] = covers(l, stage, domain);
         bool again = false; /* a former target of this stage is the same array */
         for (uint32_t k = 0; k < i; k++) again |= l->typed->targets[stage->first_target + k].array == t->array;
-        if (!again) qn__lower_fill(l, t->array, target_op(l, stage->node, target));
+        if (!again && !l->fresh[target]) qn__lower_fill(l, t->array, target_op(l, stage->node, target));
     }
 }
 
@@ -263,7 +284,7 @@ static void lower_points(qn__lowering *l, const qn__typed_stage *stage) {
     else check_domain(l, stage, &domain, stage->first_target, stage->target_count);
     qn__lower_at(l, stage->node);
     qn__lower_copies(l, stage);
-    fill_neutral(l, stage);
+    fill_neutral(l, stage, &domain);
     qn__lower_sums(l, stage);
     if (stage->otherwise && stage->fill) fill_otherwise(l, stage);
     if (l->ir->failed) return;
@@ -285,13 +306,17 @@ static void lower_points(qn__lowering *l, const qn__typed_stage *stage) {
     qn__lower_copies_end(l, stage);
 }
 
-/* Scalars of the kernel: outputs and temporaries of rank 0. */
+/* Without indices: scalars of the kernel, or single elements. */
 static void lower_scalars(qn__lowering *l, const qn__typed_stage *stage) {
     if (!targets_are_sane(l, stage)) return;
     const qn__node_id list = qn__lower_child(l, stage->node, QN__ASSIGN_VALUES);
+    const qn__lower_domain none = {0};
     qn__value values[QN__LOWER_RESULTS] = {0};
     qn__lower_list(l, list, values, stage->target_count);
-    write_targets(l, stage->node, stage->first_target, stage->target_count, stage, values, list);
+    qn__lower_at(l, stage->node);
+    fill_neutral(l, stage, &none);
+    if (stage->otherwise && stage->fill) fill_otherwise(l, stage);
+    write_targets(l, stage->node, stage->first_target, stage->target_count, values, list);
 }
 
 void qn__lower_stage(qn__lowering *l, qn__node_id node) {
