@@ -37,12 +37,14 @@ static const char *const names[COUNT + 2] = {
 
 const char *const *qn__pass_names(void) { return names; }
 
+#ifndef NDEBUG
 static const char *say(qn__ir *ir, const char *format, const char *name, const char *detail) {
     char *text = qn__arena_alloc(ir->arena, 600);
     if (!text) return "out of memory";
     snprintf(text, 600, format, name, detail);
     return text;
 }
+#endif
 
 static bool verified(qn__ir *ir, const char *after, const char **message) {
 #ifdef NDEBUG
