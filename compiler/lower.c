@@ -138,6 +138,14 @@ static qn__op dim_op(qn__dim_op op) {
     return QN__OP_COUNT;
 }
 
+static qn__value scalar_value(qn__lowering *l, uint32_t scalar) {
+    const qn__signature *s = l->typed->signature;
+    for (uint32_t i = 0; i < s->parameter_count; i++) /* a parameter's variable has its number */
+        if (s->parameters[i].kind == QN__PARAMETER_SCALAR && s->parameters[i].index == scalar)
+            return qn__lower_cast(l, l->slots[i], QN__TYPE_I64);
+    return 0;
+}
+
 /* The value of a dimension; 0 where it depends on an existential symbol. values: of the dims so far, 0 for unknown. */
 static qn__value dim_value(qn__lowering *l, qn__value *values, uint32_t dim) {
     const qn__signature *s = l->typed->signature;
@@ -147,7 +155,7 @@ static qn__value dim_value(qn__lowering *l, qn__value *values, uint32_t dim) {
         if (values[i] && dims_equal(s, i, dim)) return values[dim] = values[i];
     if (d->op == QN__DIM_CONST) return values[dim] = qn__build_i64(&l->b, d->value);
     if (d->op == QN__DIM_SCALAR)
-        return values[dim] = qn__lower_cast(l, l->slots[d->value], QN__TYPE_I64); /* a parameter's variable has its number */
+        return values[dim] = scalar_value(l, (uint32_t)d->value);
     if (d->op == QN__DIM_SYMBOL) return values[dim] = l->slots[s->parameter_count + (uint64_t)d->value];
     const qn__value left = dim_value(l, values, d->left), right = dim_value(l, values, d->right);
     if (!left || !right) return 0;
