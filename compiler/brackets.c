@@ -6,6 +6,8 @@
 // Invariant: when the repaired list does not balance after all, the file is given up (an error was reported by then).
 #include "compiler/brackets.h"
 
+enum { DROPPED = 128 };  // a token's flag: taken out when the list is rebuilt
+
 typedef struct edit {
     uint32_t before;  // token index
     uint8_t kind;
@@ -119,7 +121,8 @@ static void pair(matcher *m, uint32_t close) {
 }
 
 static void drop(matcher *m, uint32_t index) {
-    token_at(m, index)->kind = QN__TOKEN_KINDS;  // taken out when the list is rebuilt
+    token_at(m, index)->kind = QN__TOKEN_INVALID;
+    token_at(m, index)->flags |= DROPPED;
     m->repaired = true;
 }
 
@@ -199,7 +202,7 @@ static bool rebuild(matcher *m) {
             uint32_t at = i ? token_at(m, i - 1)->end : 0;
             add_token(&list, (qn__token){.kind = m->edits[next].kind, .flags = QN__TOKEN_VIRTUAL, .begin = at, .end = at});
         }
-        if (token_at(m, i)->kind != QN__TOKEN_KINDS) add_token(&list, *token_at(m, i));
+        if (!(token_at(m, i)->flags & DROPPED)) add_token(&list, *token_at(m, i));
     }
     *m->tokens = list;
     m->depth = 0;

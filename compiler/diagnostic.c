@@ -74,7 +74,7 @@ static void add_character(qn__text *out, uint32_t c) {
 
 static void add_argument(qn__text *out, const qn__say *argument, char type) {
     if (argument->type != type) {  // a wrong call; the tests call every site, so this stays visible but harmless
-        qn__text_add_string(out, "<?>");
+        qn__text_add_string(out, "<no argument>");
         return;
     }
     switch (type) {
@@ -86,7 +86,7 @@ static void add_argument(qn__text *out, const qn__say *argument, char type) {
     case 'd': qn__text_format(out, "%lld", (long long)argument->value.number); break;
     case 'u': qn__text_format(out, "%llu", (unsigned long long)argument->value.natural); break;
     case 'c': add_character(out, argument->value.character); break;
-    default: qn__text_add_string(out, "<?>"); break;
+    default: qn__text_add_string(out, "<no argument>"); break;
     }
 }
 
@@ -96,7 +96,7 @@ static void fill(qn__text *out, const char *text, const qn__say *arguments, size
     for (const char *at = text; *at; at++) {
         if (at[0] == '{' && at[1] && strchr("sduc", at[1]) && at[2] == '}') {
             if (used < count) add_argument(out, &arguments[++used], at[1]);
-            else qn__text_add_string(out, "<?>");
+            else qn__text_add_string(out, "<no argument>");
             at += 2;
         } else {
             qn__text_add_char(out, *at);
