@@ -1,6 +1,7 @@
 /* quern emit: the program at one stage of its way, on standard output or in the file of -o. */
 #include "cli/compile.h"
 #include "compiler/bytecode.h"
+#include "compiler/dump.h"
 #include "compiler/lexer.h"
 #include "compiler/llvm/emit.h"
 #include "ir/passes.h"
@@ -64,7 +65,7 @@ static int emit_bytecode(const cli_source *source, qn__text *out) {
 static int emit(const cli_options *options, cli_source *source, qn__text *out) {
     if (options->tokens) return emit_tokens(source, out);
     if (options->ast) {
-        qn__ast_dump(out, source->program->ast);
+        qn__ast_dump_file(out, source->program->ast, source->program->ast->main_file);
         return QN_OK;
     }
     const int status = cli_source_compile(source, options);
