@@ -25,27 +25,27 @@ static qn_array *array_new(qn_context *context, qn_type type, size_t rank, const
 
 qn_status qn_array_create(qn_context *context, qn_type type, size_t rank, const int64_t *shape, qn_array **array,
                           qn_error *error) {
-    if (!context || !array || (rank > 0 && !shape)) return qn__fail(error, QN_USAGE, "qn_array_create: an argument is NULL");
+    if (!context || !array || (rank > 0 && !shape)) return qn__error(error, QN_USAGE, "qn_array_create: an argument is NULL");
     *array = NULL;
-    if (!qn_type_name(type)) return qn__fail(error, QN_USAGE, "qn_array_create: %d is no type", (int)type);
-    if (rank > QN_MAX_RANK) return qn__fail(error, QN_USAGE, "qn_array_create: rank %zu is above %d", rank, QN_MAX_RANK);
+    if (!qn_type_name(type)) return qn__error(error, QN_USAGE, "qn_array_create: %d is no type", (int)type);
+    if (rank > QN_MAX_RANK) return qn__error(error, QN_USAGE, "qn_array_create: rank %zu is above %d", rank, QN_MAX_RANK);
     size_t bytes = qn_type_bytes(type);
     for (size_t d = 0; d < rank; d++) {
-        if (shape[d] < 0) return qn__fail(error, QN_USAGE, "qn_array_create: dimension %zu is negative", d);
+        if (shape[d] < 0) return qn__error(error, QN_USAGE, "qn_array_create: dimension %zu is negative", d);
         if (__builtin_mul_overflow(bytes, (size_t)shape[d], &bytes))
-            return qn__fail(error, QN_RESOURCE, "qn_array_create: the size overflows");
+            return qn__error(error, QN_RESOURCE, "qn_array_create: the size overflows");
     }
     if (bytes == 0) bytes = 1;
     qn_array *a = array_new(context, type, rank, shape);
     if (a) a->tensor.data = context->allocator.alloc(context->allocator.user, bytes, QN__ALIGNMENT);
     if (!a || !a->tensor.data) {
         qn_array_destroy(a);
-        return qn__fail(error, QN_RESOURCE, "out of memory: an array of %zu bytes", bytes);
+        return qn__error(error, QN_RESOURCE, "out of memory: an array of %zu bytes", bytes);
     }
     a->bytes = bytes;
     memset(a->tensor.data, 0, bytes);
     *array = a;
-    return qn__succeed(error);
+    return qn__no_error(error);
 }
 
 qn_array *qn__array_adopt(qn_context *context, qn__argument *argument) {
@@ -70,31 +70,31 @@ const DLTensor *qn_array_tensor(const qn_array *array) { return array ? &array->
 
 /* One tensor as an argument of the runtime. */
 static qn_status argument_from(const qn__parameter *p, const DLTensor *t, qn__argument *out, qn_error *error) {
-    if (!t) return qn__fail(error, QN_USAGE, "argument '%s' is NULL", p->name);
+    if (!t) return qn__error(error, QN_USAGE, "argument '%s' is NULL", p->name);
     if (t->device.device_type != kDLCPU && t->device.device_type != kDLCUDAHost)
-        return qn__fail(error, QN_USAGE, "argument '%s' is not in the host's memory", p->name);
+        return qn__error(error, QN_USAGE, "argument '%s' is not in the host's memory", p->name);
     const qn_type type = qn_type_from_dlpack(t->dtype);
     if (type != (qn_type)p->type)
-        return qn__fail(error, QN_USAGE, "argument '%s' must be %s, found %s", p->name, qn_type_name((qn_type)p->type),
+        return qn__error(error, QN_USAGE, "argument '%s' must be %s, found %s", p->name, qn_type_name((qn_type)p->type),
                         type ? qn_type_name(type) : "a type that Quern does not know");
     if (t->ndim != (int32_t)p->rank)
-        return qn__fail(error, QN_USAGE, "argument '%s' must have rank %u, found %d", p->name, p->rank, t->ndim);
-    if (p->rank > 0 && !t->shape) return qn__fail(error, QN_USAGE, "argument '%s' has no shape", p->name);
+        return qn__error(error, QN_USAGE, "argument '%s' must have rank %u, found %d", p->name, p->rank, t->ndim);
+    if (p->rank > 0 && !t->shape) return qn__error(error, QN_USAGE, "argument '%s' has no shape", p->name);
     const int64_t size = (int64_t)qn__type_bytes((qn__type)p->type);
     char *data = t->data ? (char *)t->data + t->byte_offset : NULL;
     *out = (qn__argument){.type = p->type, .rank = p->rank, .data = data};
     int64_t stride = size;
     bool empty = false;
     for (uint32_t d = p->rank; d-- > 0;) {
-        if (t->shape[d] < 0) return qn__fail(error, QN_USAGE, "argument '%s': dimension %u is negative", p->name, d);
+        if (t->shape[d] < 0) return qn__error(error, QN_USAGE, "argument '%s': dimension %u is negative", p->name, d);
         empty = empty || t->shape[d] == 0;
         out->extent[d] = t->shape[d];
         if (t->strides ? __builtin_mul_overflow(t->strides[d], size, &out->stride[d]) : (out->stride[d] = stride, false))
-            return qn__fail(error, QN_USAGE, "argument '%s': the stride of dimension %u overflows", p->name, d);
+            return qn__error(error, QN_USAGE, "argument '%s': the stride of dimension %u overflows", p->name, d);
         if (!t->strides && __builtin_mul_overflow(stride, t->shape[d] ? t->shape[d] : 1, &stride))
-            return qn__fail(error, QN_USAGE, "argument '%s': the size overflows", p->name);
+            return qn__error(error, QN_USAGE, "argument '%s': the size overflows", p->name);
     }
-    if (!data && !empty) return qn__fail(error, QN_USAGE, "argument '%s' has no data", p->name);
+    if (!data && !empty) return qn__error(error, QN_USAGE, "argument '%s' has no data", p->name);
     if (p->kind == QN__PARAMETER_SCALAR) {
         memcpy(&out->bits, data, (size_t)size);
         out->data = NULL;
@@ -106,7 +106,7 @@ static qn_status fault_error(const qn__call_result *result, qn_error *error) {
     static const qn_status statuses[] = {[QN__CALL_OK] = QN_OK, [QN__CALL_ARGUMENT] = QN_USAGE,
                                          [QN__CALL_MEMORY] = QN_RESOURCE, [QN__CALL_FAULT] = QN_FAULT,
                                          [QN__CALL_CANCELLED] = QN_STOPPED, [QN__CALL_DEADLINE] = QN_STOPPED};
-    qn__fail(error, statuses[result->status], "%s", result->text);
+    qn__error(error, statuses[result->status], "%s", result->text);
     if (!error) return statuses[result->status];
     error->index = result->fault.index;
     error->extent = result->fault.extent;
@@ -149,7 +149,7 @@ static qn_status hand_over(qn_context *context, const qn__signature *s, qn__argu
             continue;
         }
         *output = qn__array_adopt(context, a);
-        if (!*output) return qn__fail(error, QN_RESOURCE, "out of memory");
+        if (!*output) return qn__error(error, QN_RESOURCE, "out of memory");
     }
     return QN_OK;
 }
@@ -184,18 +184,18 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
 
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
                   size_t output_count, const qn_call_options *options, qn_error *error) {
-    if (!kernel) return qn__fail(error, QN_USAGE, "qn_call: kernel is NULL");
+    if (!kernel) return qn__error(error, QN_USAGE, "qn_call: kernel is NULL");
     const qn__signature *s = kernel->image.signature;
     const uint32_t expected = s->parameter_count - s->input_count;
     if (input_count != s->input_count || (input_count > 0 && !inputs))
-        return qn__fail(error, QN_USAGE, "%s takes %u inputs, %zu were given", s->name, s->input_count, input_count);
+        return qn__error(error, QN_USAGE, "%s takes %u inputs, %zu were given", s->name, s->input_count, input_count);
     if (output_count != expected || (output_count > 0 && !outputs))
-        return qn__fail(error, QN_USAGE, "%s has %u outputs, room for %zu was given", s->name, expected, output_count);
-    qn__succeed(error);
+        return qn__error(error, QN_USAGE, "%s has %u outputs, room for %zu was given", s->name, expected, output_count);
+    qn__no_error(error);
     qn__argument small[SMALL];
     if (s->parameter_count <= SMALL) return call_with(kernel, small, inputs, outputs, options, error);
     qn__argument *arguments = calloc(s->parameter_count, sizeof *arguments);
-    if (!arguments) return qn__fail(error, QN_RESOURCE, "out of memory");
+    if (!arguments) return qn__error(error, QN_RESOURCE, "out of memory");
     const qn_status status = call_with(kernel, arguments, inputs, outputs, options, error);
     free(arguments);
     return status;

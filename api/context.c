@@ -34,16 +34,16 @@ const qn__engine_row *qn__engine_row_of(qn_engine engine) {
 }
 
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error) {
-    if (!context) return qn__fail(error, QN_USAGE, "qn_context_create: context is NULL");
+    if (!context) return qn__error(error, QN_USAGE, "qn_context_create: context is NULL");
     *context = NULL;
     const qn_context_options given = options ? *options : (qn_context_options){0};
-    if (!qn__engine_row_of(given.engine)) return qn__fail(error, QN_USAGE, "unknown engine %d", (int)given.engine);
+    if (!qn__engine_row_of(given.engine)) return qn__error(error, QN_USAGE, "unknown engine %d", (int)given.engine);
     if ((given.allocator.allocate == NULL) != (given.allocator.release == NULL))
-        return qn__fail(error, QN_USAGE, "an allocator needs both allocate and release");
+        return qn__error(error, QN_USAGE, "an allocator needs both allocate and release");
     if (given.vector_width > 64 || (given.vector_width & (given.vector_width - 1)) != 0)
-        return qn__fail(error, QN_USAGE, "vector_width %u is not 0 or a power of two up to 64", given.vector_width);
+        return qn__error(error, QN_USAGE, "vector_width %u is not 0 or a power of two up to 64", given.vector_width);
     qn_context *c = calloc(1, sizeof *c);
-    if (!c) return qn__fail(error, QN_RESOURCE, "out of memory");
+    if (!c) return qn__error(error, QN_RESOURCE, "out of memory");
     c->options = given;
     c->allocator = given.allocator.allocate
                        ? (qn__allocator){given.allocator.allocate, given.allocator.release, given.allocator.user}
@@ -55,10 +55,10 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
         free(c->cpu);
         free(c->cpu_features);
         free(c);
-        return qn__fail(error, QN_RESOURCE, "out of memory");
+        return qn__error(error, QN_RESOURCE, "out of memory");
     }
     *context = c;
-    return qn__succeed(error);
+    return qn__no_error(error);
 }
 
 void qn__context_retain(qn_context *context) { atomic_fetch_add(&context->references, 1); }

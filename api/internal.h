@@ -66,8 +66,8 @@ typedef struct qn__engine_row {
 const qn__engine_row *qn__engine_row_of(qn_engine engine);
 
 /* Fills in *error (which may be NULL) and returns status. */
-__attribute__((format(printf, 3, 4))) qn_status qn__fail(qn_error *error, qn_status status, const char *format, ...);
-qn_status qn__succeed(qn_error *error);
+__attribute__((format(printf, 3, 4))) qn_status qn__error(qn_error *error, qn_status status, const char *format, ...);
+qn_status qn__no_error(qn_error *error);
 
 /* The context's loader, made when needed; NULL with a message. */
 qn__loader *qn__context_loader(qn_context *context, const char **message);

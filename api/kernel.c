@@ -28,11 +28,11 @@ static const qn__kernel_info *find_kernel(const qn_module *module, const char *n
     for (size_t i = 0; i < module->kernel_count && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", module->kernels[i].name);
     if (module->kernel_count == 0)
-        qn__fail(error, QN_USAGE, "the source has no kernel");
+        qn__error(error, QN_USAGE, "the source has no kernel");
     else if (name && *name)
-        qn__fail(error, QN_USAGE, "no kernel is named '%s'; the source has: %s", name, list);
+        qn__error(error, QN_USAGE, "no kernel is named '%s'; the source has: %s", name, list);
     else
-        qn__fail(error, QN_USAGE, "the source has several kernels, name one of: %s", list);
+        qn__error(error, QN_USAGE, "the source has several kernels, name one of: %s", list);
     return NULL;
 }
 
@@ -42,10 +42,10 @@ static qn_status type_arguments(const qn_module *module, const qn__kernel_info *
     if (info->generic_count == 0) return QN_OK;
     if (options->type_arguments) {
         if (options->type_argument_count != info->generic_count)
-            return qn__fail(error, QN_USAGE, "kernel %s has %u type parameters, %zu were given", info->name,
+            return qn__error(error, QN_USAGE, "kernel %s has %u type parameters, %zu were given", info->name,
                             info->generic_count, options->type_argument_count);
         for (uint32_t i = 0; i < info->generic_count; i++) {
-            if (!qn_type_name(options->type_arguments[i])) return qn__fail(error, QN_USAGE, "type argument %u is no type", i);
+            if (!qn_type_name(options->type_arguments[i])) return qn__error(error, QN_USAGE, "type argument %u is no type", i);
             types[i] = (qn__type)options->type_arguments[i];
         }
         return QN_OK;
@@ -53,10 +53,10 @@ static qn_status type_arguments(const qn_module *module, const qn__kernel_info *
     for (uint32_t i = 0; i < info->generic_count; i++) {
         const int32_t source = qn__kernel_generic_source(module->program, info, i);
         if (source < 0 || (size_t)source >= options->input_count)
-            return qn__fail(error, QN_USAGE, "kernel %s is generic: say what %s is, or give its inputs", info->name,
+            return qn__error(error, QN_USAGE, "kernel %s is generic: say what %s is, or give its inputs", info->name,
                             info->generic_names[i]);
         types[i] = (qn__type)qn_type_from_dlpack(options->inputs[source]->dtype);
-        if (types[i] == QN__TYPE_NONE) return qn__fail(error, QN_USAGE, "input %d has a type that Quern does not know", source);
+        if (types[i] == QN__TYPE_NONE) return qn__error(error, QN_USAGE, "input %d has a type that Quern does not know", source);
     }
     return QN_OK;
 }
@@ -116,12 +116,12 @@ static bool describe_shapes(qn_kernel *kernel) {
 static qn_status bind_externs(qn_kernel *kernel, qn_error *error) {
     const qn__image *image = &kernel->image;
     kernel->externs = calloc(image->extern_count + 1U, sizeof *kernel->externs);
-    if (!kernel->externs) return qn__fail(error, QN_RESOURCE, "out of memory");
+    if (!kernel->externs) return qn__error(error, QN_RESOURCE, "out of memory");
     for (uint32_t i = 0; i < image->extern_count; i++) {
         for (const qn__host_function *f = kernel->module->functions; f && !kernel->externs[i]; f = f->next)
             if (strcmp(f->name, image->externs[i].name) == 0) memcpy(&kernel->externs[i], &f->function, sizeof(void *));
         if (!kernel->externs[i])
-            return qn__fail(error, QN_USAGE, "the host function '%s' is not registered", image->externs[i].name);
+            return qn__error(error, QN_USAGE, "the host function '%s' is not registered", image->externs[i].name);
     }
     return QN_OK;
 }
@@ -135,35 +135,35 @@ static qn_status compile(qn_kernel *kernel, const qn__kernel_info *info, const q
     kernel->times.parse_ms = kernel->module->parse_ms;
     kernel->compiled = qn__compile(kernel->module->program, info, types, info->generic_count, &options);
     kernel->times.passes_ms = since(start); /* checking, lowering and passes */
-    if (!kernel->compiled) return qn__fail(error, QN_RESOURCE, "out of memory");
-    qn__succeed(error);
+    if (!kernel->compiled) return qn__error(error, QN_RESOURCE, "out of memory");
+    qn__no_error(error);
     qn__deliver(context, &kernel->compiled->sink, &kernel->module->program->sources, error);
     if (!kernel->compiled->ir) {
         if (kernel->compiled->sink.errors) return QN_SOURCE;
-        return qn__fail(error, QN_RESOURCE, "the compilation ran out of memory");
+        return qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
     }
     start = qn__now();
     if (!row->emit(kernel->compiled->ir, context, &kernel->image, &message))
-        return qn__fail(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
+        return qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
     kernel->times.emit_ms = since(start);
     start = qn__now();
     qn__loader *loader = row->native ? qn__context_loader(context, &message) : NULL;
-    if (row->native && !loader) return qn__fail(error, QN_INTERNAL, "the JIT cannot start: %s", message);
+    if (row->native && !loader) return qn__error(error, QN_INTERNAL, "the JIT cannot start: %s", message);
     if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
-        return qn__fail(error, QN_INTERNAL, "%s: %s", row->name, message);
+        return qn__error(error, QN_INTERNAL, "%s: %s", row->name, message);
     kernel->times.load_ms = since(start);
-    if (!describe_shapes(kernel)) return qn__fail(error, QN_RESOURCE, "out of memory");
+    if (!describe_shapes(kernel)) return qn__error(error, QN_RESOURCE, "out of memory");
     return bind_externs(kernel, error);
 }
 
 qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_options *options, qn_kernel **kernel,
                            qn_error *error) {
-    if (!module || !kernel) return qn__fail(error, QN_USAGE, "qn_kernel_create: module or kernel is NULL");
+    if (!module || !kernel) return qn__error(error, QN_USAGE, "qn_kernel_create: module or kernel is NULL");
     *kernel = NULL;
     const qn_kernel_options given = options ? *options : (qn_kernel_options){0};
-    if (!qn__engine_row_of(given.engine)) return qn__fail(error, QN_USAGE, "unknown engine %d", (int)given.engine);
+    if (!qn__engine_row_of(given.engine)) return qn__error(error, QN_USAGE, "unknown engine %d", (int)given.engine);
     qn_kernel *k = calloc(1, sizeof *k);
-    if (!k) return qn__fail(error, QN_RESOURCE, "out of memory");
+    if (!k) return qn__error(error, QN_RESOURCE, "out of memory");
     k->module = module;
     qn__module_retain(module);
     k->engine = given.engine != QN_ENGINE_AUTO ? given.engine : module->context->options.engine;

@@ -31,7 +31,7 @@ void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, con
         describe(&diagnostic, sink->items[i], sources, context->options.colour, &rendered);
         if (context->options.on_diagnostic) context->options.on_diagnostic(context->options.user, &diagnostic);
         if (!diagnostic.is_error || !error || error->status != QN_OK) continue;
-        qn__fail(error, QN_SOURCE, "%s:%u:%u: error[%s]: %s", diagnostic.path, diagnostic.line, diagnostic.column,
+        qn__error(error, QN_SOURCE, "%s:%u:%u: error[%s]: %s", diagnostic.path, diagnostic.line, diagnostic.column,
                  diagnostic.code, diagnostic.message);
         snprintf(error->path, sizeof error->path, "%s", diagnostic.path);
         error->line = diagnostic.line;
@@ -57,13 +57,13 @@ static void module_free(qn_module *module) {
 qn_status qn_module_from_source(qn_context *context, const char *path, const char *text, size_t length, qn_module **module,
                                 qn_error *error) {
     if (!context || !module || (!text && length > 0))
-        return qn__fail(error, QN_USAGE, "qn_module_from_source: context, text or module is NULL");
+        return qn__error(error, QN_USAGE, "qn_module_from_source: context, text or module is NULL");
     *module = NULL;
-    qn__succeed(error);
+    qn__no_error(error);
     qn_module *m = calloc(1, sizeof *m);
     if (!m || pthread_mutex_init(&m->mutex, NULL) != 0) {
         free(m);
-        return qn__fail(error, QN_RESOURCE, "out of memory");
+        return qn__error(error, QN_RESOURCE, "out of memory");
     }
     atomic_init(&m->references, 1);
     m->context = context;
@@ -74,34 +74,34 @@ qn_status qn_module_from_source(qn_context *context, const char *path, const cha
     m->parse_ms = (double)(qn__now() - start) * 1e-6;
     if (!m->program) {
         module_free(m);
-        return qn__fail(error, QN_RESOURCE, "out of memory");
+        return qn__error(error, QN_RESOURCE, "out of memory");
     }
     qn__deliver(context, &m->program->sink, &m->program->sources, error);
     if (m->program->sink.errors == 0) m->kernels = qn__program_kernels(m->program, &m->kernel_count);
     if (!m->kernels) {
         const bool source = m->program->sink.errors != 0;
         module_free(m);
-        return source ? QN_SOURCE : qn__fail(error, QN_RESOURCE, "out of memory");
+        return source ? QN_SOURCE : qn__error(error, QN_RESOURCE, "out of memory");
     }
     *module = m;
     return QN_OK;
 }
 
 qn_status qn_module_from_file(qn_context *context, const char *path, qn_module **module, qn_error *error) {
-    if (!context || !path || !module) return qn__fail(error, QN_USAGE, "qn_module_from_file: an argument is NULL");
+    if (!context || !path || !module) return qn__error(error, QN_USAGE, "qn_module_from_file: an argument is NULL");
     *module = NULL;
     size_t length = 0;
     const char *message = NULL;
     char *text = qn__read_file(path, &length, &message);
-    if (!text) return qn__fail(error, QN_IO, "%s: %s", path, message);
+    if (!text) return qn__error(error, QN_IO, "%s: %s", path, message);
     const qn_status status = qn_module_from_source(context, path, text, length, module, error);
     free(text);
     return status;
 }
 
 qn_status qn_module_check(qn_module *module, qn_error *error) {
-    if (!module) return qn__fail(error, QN_USAGE, "qn_module_check: module is NULL");
-    qn__succeed(error);
+    if (!module) return qn__error(error, QN_USAGE, "qn_module_check: module is NULL");
+    qn__no_error(error);
     pthread_mutex_lock(&module->mutex);
     const bool ok = qn__program_check(module->program);
     qn__deliver(module->context, &module->program->sink, &module->program->sources, error);
@@ -147,18 +147,18 @@ const char *qn_module_extern_name(const qn_module *module, size_t index) {
 }
 
 qn_status qn_module_register(qn_module *module, const char *name, void (*function)(void), qn_error *error) {
-    if (!module || !name || !function) return qn__fail(error, QN_USAGE, "qn_module_register: an argument is NULL");
+    if (!module || !name || !function) return qn__error(error, QN_USAGE, "qn_module_register: an argument is NULL");
     qn__host_function *entry = calloc(1, sizeof *entry);
     char *copy = strdup(name);
     if (!entry || !copy) {
         free(entry);
         free(copy);
-        return qn__fail(error, QN_RESOURCE, "out of memory");
+        return qn__error(error, QN_RESOURCE, "out of memory");
     }
     *entry = (qn__host_function){.name = copy, .function = function};
     pthread_mutex_lock(&module->mutex);
     entry->next = module->functions;
     module->functions = entry;
     pthread_mutex_unlock(&module->mutex);
-    return qn__succeed(error);
+    return qn__no_error(error);
 }

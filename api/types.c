@@ -62,7 +62,7 @@ qn_type qn_type_from_dlpack(DLDataType type) {
     return (qn_type)0;
 }
 
-qn_status qn__fail(qn_error *error, qn_status status, const char *format, ...) {
+qn_status qn__error(qn_error *error, qn_status status, const char *format, ...) {
     if (error) {
         memset(error, 0, sizeof *error);
         error->status = status;
@@ -74,7 +74,7 @@ qn_status qn__fail(qn_error *error, qn_status status, const char *format, ...) {
     return status;
 }
 
-qn_status qn__succeed(qn_error *error) {
+qn_status qn__no_error(qn_error *error) {
     if (error) memset(error, 0, sizeof *error);
     return QN_OK;
 }
