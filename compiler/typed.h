@@ -27,7 +27,7 @@ typedef enum qn__meaning {
     QN__MEANS_LOCAL,    // INDEX: ref = variable, a local array of a point
     QN__MEANS_OP,       // CALL: ref = qn__op, applied to the arguments (BITCAST and CONVERT: to `type`).
                         //   REDUCTION: ref = the combining qn__op (ADD, MUL, MIN, MAX, OR for any, AND for all, ADD for count,
-                        //   MIN argmin, MAX argmax). SCAN: likewise. ASSIGN other than SET: the op that combines old and new
+                        //   MIN argmin, MAX argmax). SCAN: likewise
     QN__MEANS_CAST,     // CALL: converts its one argument to `type` (the same type: no change)
     QN__MEANS_FUNCTION, // CALL, REDUCE, SCAN: ref = index in qn__checked.functions. Flag QN__THROUGH_F32: arguments of type
                         //   f16 or bf16 are converted to f32 before and results back to `type` (results[] of the call) after
@@ -43,7 +43,8 @@ enum {
     QN__THROUGH_F32 = 1, // see QN__MEANS_FUNCTION
     QN__EDGE_READ = 2,   // INDEX: read of an array with an edge mode: subscripts outside are mapped, not checked
     QN__UNCHECKED = 4,   // INDEX: every subscript is a plain index whose range is inferred from an equal extent: inside
-    QN__MULTIPLE = 8,    // CALL of a function with several results: stands alone on the right of a multiple assignment or let
+    QN__MULTIPLE = 8,    // CALL of a function with several results, argmin or argmax over several indices (one i64 per index):
+                         //   stands alone on the right of a multiple assignment or let, or as the value of a function
 };
 
 typedef struct qn__typed_node {
@@ -51,7 +52,8 @@ typedef struct qn__typed_node {
     uint8_t meaning; // qn__meaning
     uint16_t flags;
     uint32_t ref;
-    uint64_t bits;   // QN__MEANS_CONSTANT: as in qn__build_const, zero-extended
+    uint64_t bits;   // QN__MEANS_CONSTANT: as in qn__build_const, zero-extended. ASSIGN with an op other than "=": the qn__op that
+                     //   combines the old value with the new one
 } qn__typed_node;
 
 typedef enum qn__variable_kind {
@@ -62,7 +64,7 @@ typedef enum qn__variable_kind {
     QN__VARIABLE_OUTPUT,  // array; rank 0 for a scalar output
     QN__VARIABLE_TEMP,    // temporary array of the kernel; rank 0: a scalar that may be assigned again (`let x: f64`)
     QN__VARIABLE_LET,     // scalar, kernel or point level: assigned once, where it is declared
-    QN__VARIABLE_VAR,     // scalar of a point
+    QN__VARIABLE_VAR,     // scalar of a point; 0 or false when declared without a value
     QN__VARIABLE_LOCAL,   // local array of a point: zeroed where it is declared
     QN__VARIABLE_INDEX,   // i64: of a stage, reduction, keep, scan
     QN__VARIABLE_LOOP,    // i64: of a loop (kernel level) or for (point level)
@@ -118,7 +120,9 @@ typedef enum qn__stage_kind {
     QN__STAGE_POINTS,  // every point of the domain writes its elements (a FOR_BLOCK may scatter, too)
     QN__STAGE_SCATTER, // combining assignment whose subscripts are not one-to-one: in row-major order of the indices
     QN__STAGE_KEEP,    // targets are whole arrays of rank 1, one per value; the keep's own ranges are the domain
-    QN__STAGE_SCAN,    // the value is a SCAN; indices are the parallel ones without the scan's (none for `y = scan(...)`)
+    QN__STAGE_SCAN,    // the value is a SCAN; indices are the parallel ones without the scan's (none for `y = scan(...)`). The scan's
+                       //   index is that of its RANGE: element i goes where the target's subscripts say (target INDEX, LET_ARRAY),
+                       //   or to i - begin (target NAME or BINDING, of rank 1)
     QN__STAGE_SCALAR,  // no indices, targets of rank 0: evaluated once at kernel level (reductions stand there)
 } qn__stage_kind;
 
@@ -142,7 +146,8 @@ typedef struct qn__typed_target {
     bool full;          // writes every element of the array
     bool scatter;       // the subscripts are not one-to-one over the domain: combine in order. If it initialises as well, the array
                         //   starts at the operator's neutral element (sum 0, product 1, min/max and &/| accordingly)
-    bool combine;       // the op of the ASSIGN is not "=": the old element is combined. With initialises (and no scatter): with neutral
+    bool combine;       // the op of the ASSIGN is not "=": the old element is combined. With initialises and without scatter: likewise the
+                        //   array starts at the neutral element (all of it: the domain may be smaller)
     bool copy;          // the statement reads the array at elements that other points write: read from a copy made before
 } qn__typed_target;
 
