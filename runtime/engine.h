@@ -41,6 +41,11 @@ bool qn__kernel_load(qn__loaded *program, const qn__engine *engine, const qn__im
 /* No call of the program may be running. A zeroed program is allowed. */
 void qn__kernel_unload(qn__loaded *program);
 
+/* The interpreter with a counter per instruction; what is loaded on it is for one thread. */
+extern const qn__engine qn__engine_counting;
+/* What the calls of a kernel loaded on it executed so far: instructions, and floating-point operations (an fma counts two). */
+void qn__counted(const qn__loaded *loaded, uint64_t *instructions, uint64_t *floats);
+
 /* The interpreter itself: runs the bytecode of an image. Same result as an engine's run. */
 int32_t qn__interpret(const qn__image *image, qn__frame *frame);
 

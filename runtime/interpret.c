@@ -60,6 +60,7 @@ static void thread_code(qn__threaded *threaded) {
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         threaded->loop = qn__interpret_fma;
 #endif
+    if (threaded->counts) threaded->loop = qn__interpret_counting;
     const void *const *handlers = NULL;
     threaded->loop(NULL, &handlers);
     for (uint32_t i = 0; i < bytecode->code_count; i++) {
@@ -73,15 +74,17 @@ static void drop(qn__threaded *threaded) {
     free(threaded->code);
     free(threaded->calls);
     free(threaded->types);
+    free(threaded->counts);
     free(threaded);
 }
 
-static bool load(qn__loaded *program, const char **message) {
+static bool load_with(qn__loaded *program, bool counting, const char **message) {
     const qn__image *image = program->image;
     const qn__bytecode *bytecode = image->code;
     qn__threaded *threaded = calloc(1, sizeof *threaded);
     if (threaded) threaded->code = malloc(((size_t)bytecode->code_count + 1) * sizeof *threaded->code);
-    if (!threaded || !threaded->code || !prepare_calls(threaded, image)) {
+    if (threaded && counting) threaded->counts = calloc((size_t)bytecode->code_count + 1, sizeof *threaded->counts);
+    if (!threaded || !threaded->code || (counting && !threaded->counts) || !prepare_calls(threaded, image)) {
         drop(threaded);
         *message = "out of memory";
         return false;
@@ -91,6 +94,9 @@ static bool load(qn__loaded *program, const char **message) {
     program->handle = threaded;
     return true;
 }
+
+static bool load(qn__loaded *program, const char **message) { return load_with(program, false, message); }
+static bool load_counting(qn__loaded *program, const char **message) { return load_with(program, true, message); }
 
 static void unload(qn__loaded *program) {
     drop(program->handle);
@@ -169,6 +175,7 @@ static int32_t run_program(const qn__loaded *program, qn__frame *frame) {
 }
 
 const qn__engine qn__engine_interp = {"interp", QN__IMAGE_BYTECODE, load, run_program, unload};
+const qn__engine qn__engine_counting = {"interp", QN__IMAGE_BYTECODE, load_counting, run_program, unload};
 
 int32_t qn__interpret(const qn__image *image, qn__frame *frame) {
     qn__loaded program;

@@ -17,6 +17,7 @@ typedef struct qn__threaded {
     int32_t (*loop)(struct qn__run *run, const void *const **handlers);
     ffi_cif *calls;             /* per extern */
     ffi_type **types;           /* of all their parameters */
+    uint64_t *counts;           /* of the counting loop: executions per instruction; else NULL */
 } qn__threaded;
 
 /* A buffer of a running keep. */
@@ -40,6 +41,7 @@ typedef struct qn__run {
 /* Runs run->threaded->code: 0 or a fault kind, with at, index and extent. With run NULL: only tells the handlers. */
 int32_t qn__interpret_generic(qn__run *run, const void *const **handlers);
 int32_t qn__interpret_fma(qn__run *run, const void *const **handlers);
+int32_t qn__interpret_counting(qn__run *run, const void *const **handlers);
 
 /* Slow paths, in interpret.c. They return 0 or a fault kind. */
 int32_t qn__run_allocate(qn__run *run, uint32_t array);

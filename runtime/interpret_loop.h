@@ -108,7 +108,15 @@ int32_t QN__LOOP(qn__run *run, const void *const **handlers) {
     const qn__bytecode_instr *ins = run->threaded->code;
     int32_t kind;
 
+#ifdef QN__LOOP_COUNTS
+#define DISPATCH()                                                                                                     \
+    do {                                                                                                               \
+        run->threaded->counts[ins - run->threaded->code]++;                                                            \
+        goto *(const void *)(uintptr_t)ins->op;                                                                        \
+    } while (0)
+#else
 #define DISPATCH() goto *(const void *)(uintptr_t)ins->op
+#endif
 #define NEXT()                                                                                                         \
     do {                                                                                                               \
         ins++;                                                                                                         \
