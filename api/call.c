@@ -68,8 +68,7 @@ void qn_array_destroy(qn_array *array) {
 
 const DLTensor *qn_array_tensor(const qn_array *array) { return array ? &array->tensor : NULL; }
 
-/* One tensor as an argument of the runtime. */
-static qn_status argument_from(const qn__parameter *p, const DLTensor *t, qn__argument *out, qn_error *error) {
+qn_status qn__argument_from(const qn__parameter *p, const DLTensor *t, qn__argument *out, qn_error *error) {
     if (!t) return qn__error(error, QN_USAGE, "argument '%s' is NULL", p->name);
     if (t->device.device_type != kDLCPU && t->device.device_type != kDLCUDAHost)
         return qn__error(error, QN_USAGE, "argument '%s' is not in the host's memory", p->name);
@@ -102,7 +101,7 @@ static qn_status argument_from(const qn__parameter *p, const DLTensor *t, qn__ar
     return QN_OK;
 }
 
-static qn_status fault_error(const qn__call_result *result, qn_error *error) {
+qn_status qn__call_error(const qn__call_result *result, qn_error *error) {
     static const qn_status statuses[] = {[QN__CALL_OK] = QN_OK, [QN__CALL_ARGUMENT] = QN_USAGE,
                                          [QN__CALL_MEMORY] = QN_RESOURCE, [QN__CALL_FAULT] = QN_FAULT,
                                          [QN__CALL_CANCELLED] = QN_STOPPED, [QN__CALL_DEADLINE] = QN_STOPPED};
@@ -127,31 +126,40 @@ static qn_status gather(const qn__signature *s, const DLTensor *const *inputs, q
         arguments[i] = (qn__argument){.type = s->parameters[i].type, .rank = s->parameters[i].rank};
         const qn_array *given = i >= s->input_count ? outputs[i - s->input_count] : NULL;
         if (i >= s->input_count && !given) continue;
-        const qn_status status = argument_from(&s->parameters[i], given ? &given->tensor : inputs[i], &arguments[i], error);
+        const qn_status status = qn__argument_from(&s->parameters[i], given ? &given->tensor : inputs[i], &arguments[i], error);
         if (status != QN_OK) return status;
     }
     return QN_OK;
 }
 
-/* Hands what the call made to the caller: new arrays for outputs that were not given. */
+/* A new array for an output that the caller did not give. */
+static qn_status new_output(qn_context *context, const qn__parameter *p, qn__argument *a, qn_array **output, qn_error *error) {
+    if (p->rank > 0 || a->data) {
+        *output = qn__array_adopt(context, a);
+        return *output ? QN_OK : qn__error(error, QN_RESOURCE, "out of memory");
+    }
+    const qn_status status = qn_array_create(context, (qn_type)a->type, 0, NULL, output, error);
+    if (status == QN_OK) memcpy((*output)->tensor.data, &a->bits, qn__type_bytes((qn__type)a->type));
+    return status;
+}
+
+/* Hands what the call made to the caller; all new arrays or none. */
 static qn_status hand_over(qn_context *context, const qn__signature *s, qn__argument *arguments, qn_array **outputs,
                            qn_error *error) {
-    for (uint32_t i = s->input_count; i < s->parameter_count; i++) {
+    qn_status status = QN_OK;
+    for (uint32_t i = s->input_count; status == QN_OK && i < s->parameter_count; i++) {
         qn_array **output = &outputs[i - s->input_count];
-        qn__argument *a = &arguments[i];
-        if (*output) {
-            for (uint32_t d = 0; d < a->rank; d++) (*output)->shape[d] = a->extent[d];
-            continue;
-        }
-        if (s->parameters[i].rank == 0 && !a->data) {
-            if (qn_array_create(context, (qn_type)a->type, 0, NULL, output, error) != QN_OK) return QN_RESOURCE;
-            memcpy((*output)->tensor.data, &a->bits, qn__type_bytes((qn__type)a->type));
-            continue;
-        }
-        *output = qn__array_adopt(context, a);
-        if (!*output) return qn__error(error, QN_RESOURCE, "out of memory");
+        for (uint32_t d = 0; *output && d < arguments[i].rank; d++) (*output)->shape[d] = arguments[i].extent[d];
+        if (*output) arguments[i].rank = UINT8_MAX; /* the caller's: not to be dropped below */
+        else status = new_output(context, &s->parameters[i], &arguments[i], output, error);
     }
-    return QN_OK;
+    for (uint32_t i = s->input_count; status != QN_OK && i < s->parameter_count; i++) {
+        qn__argument_free(&arguments[i], &context->allocator);
+        if (arguments[i].rank == UINT8_MAX) continue;
+        qn_array_destroy(outputs[i - s->input_count]);
+        outputs[i - s->input_count] = NULL;
+    }
+    return status;
 }
 
 static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLTensor *const *inputs, qn_array **outputs,
@@ -168,18 +176,8 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
     }
     qn__call_result result;
     if (qn__call(&kernel->loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK)
-        return fault_error(&result, error);
-    bool made[QN__MAX_RANK * SMALL]; /* which outputs are new, so that a failure gives them back */
-    const uint32_t output_count = s->parameter_count - s->input_count;
-    for (uint32_t i = 0; i < output_count && i < sizeof made; i++) made[i] = outputs[i] == NULL;
-    status = hand_over(context, s, arguments, outputs, error);
-    for (uint32_t i = 0; status != QN_OK && i < output_count; i++) {
-        qn__argument_free(&arguments[s->input_count + i], &context->allocator);
-        if (i >= sizeof made || !made[i]) continue;
-        qn_array_destroy(outputs[i]);
-        outputs[i] = NULL;
-    }
-    return status;
+        return qn__call_error(&result, error);
+    return hand_over(context, s, arguments, outputs, error);
 }
 
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,

@@ -79,6 +79,11 @@ void qn__module_release(qn_module *module);
 /* Hands the diagnostics of a sink to the context's callback; error gets the first error. */
 void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
 
+/* One tensor as an argument of the runtime; checks type, rank, device and strides. */
+qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, qn__argument *out, qn_error *error);
+/* A failed call as an error record. */
+qn_status qn__call_error(const qn__call_result *result, qn_error *error);
+
 /* An array that takes over what a call allocated. NULL when there is no memory (the data is then still the argument's). */
 qn_array *qn__array_adopt(qn_context *context, qn__argument *argument);
 
