@@ -54,6 +54,23 @@ static void set_kept(qn__lowering *l, uint32_t variable, qn__value count) {
             l->slots[i] = count;
 }
 
+static bool keep_ranges(qn__lowering *l, qn__node_id keep, qn__typed_stage *stage) {
+    const qn__node_id list = qn__lower_child(l, keep, QN__KEEP_RANGES);
+    stage->index_count = qn__ast_count(l->ast, list);
+    stage->indices = QN__ARENA_ARRAY(l->arena, uint32_t, stage->index_count);
+    if (!stage->indices) {
+        l->ir->failed = true;
+        return false;
+    }
+    for (uint32_t i = 0; i < stage->index_count; i++) {
+        stage->indices[i] = qn__lower_node(l, qn__lower_child(l, list, i))->ref;
+        if (stage->indices[i] < l->typed->index_count) continue;
+        qn__lower_internal(l, keep, "a keep without a range");
+        return false;
+    }
+    return true;
+}
+
 void qn__lower_keep(qn__lowering *l, const qn__typed_stage *stage) {
     const qn__node_id keep = right_side(l, stage->node);
     const uint32_t count = stage->target_count;
@@ -67,11 +84,13 @@ void qn__lower_keep(qn__lowering *l, const qn__typed_stage *stage) {
         return;
     }
     qn__lower_domain domain;
-    qn__lower_domain_of(l, stage, &domain);
+    qn__typed_stage ranges = *stage; /* the keep's own ranges are the domain */
+    if (!keep_ranges(l, keep, &ranges)) return;
+    qn__lower_domain_of(l, &ranges, &domain);
     qn__lower_at(l, stage->node);
     qn__lower_copies(l, stage);
     qn__lower_region r;
-    qn__lower_points_begin(l, &r, stage, &domain);
+    qn__lower_points_begin(l, &r, &ranges, &domain);
     keep_point(l, keep, count);
     qn__lower_points_end(l, &r);
     qn__lower_at(l, keep);
