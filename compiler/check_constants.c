@@ -14,7 +14,7 @@ static const qn__constant bad_constant = {.kind = QN__CONSTANT_NONE};
 
 static qn__constant typed_constant(qn__type type, uint64_t bits) {
     uint8_t kind = type == QN__TYPE_BOOL ? QN__CONSTANT_BOOL : qn__is_float(type) ? QN__CONSTANT_FLOAT : QN__CONSTANT_INT;
-    qn__constant value = {.kind = kind, .type = type};
+    qn__constant value = {.kind = kind, .type = (uint8_t)type};
     if (kind == QN__CONSTANT_FLOAT) {
         value.real = qn__eval_to_f64(type, bits);
     } else if (kind == QN__CONSTANT_BOOL || !qn__is_signed(type)) {

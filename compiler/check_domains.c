@@ -72,6 +72,13 @@ static void complain_sizes(qn__body *b, const qn__use *chosen, const qn__use *ot
     qn__diagnostic_hint(d, "give both dimensions one size, or write the range: %s in 0..min(%s, %s)", index, n, m);
 }
 
+// An array that is read may have more elements than the target's range, provably; else extents must be equal.
+static bool at_least(const qn__linear *have, const qn__linear *needed, bool from_target) {
+    qn__linear rest;
+    if (!qn__linear_combine(&rest, *have, -1, *needed) || rest.count) return false;
+    return from_target ? rest.constant >= 0 : rest.constant == 0;
+}
+
 bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
     if (number == QN__NO_REF) return false;
     qn__typed_index *index = &b->t->indices[number];
@@ -105,7 +112,7 @@ bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
     for (size_t i = uses_from; i < b->use_count; i++) {
         const qn__use *use = &b->uses[i];
         if (use->variable != index->variable) continue;
-        if (qn__linear_equal(extent, &b->info[use->array].extent[use->dimension])) {
+        if (at_least(&b->info[use->array].extent[use->dimension], extent, chosen->target)) {
             prove(b, use);
         } else if (!b->t->variables[use->array].edge || use->target) {
             complain_sizes(b, chosen, use);

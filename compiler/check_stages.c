@@ -494,7 +494,8 @@ static void scan_assign(qn__body *b, qn__node_id node, qn__node_id scan) {
     qn__add_target(b, (qn__typed_target){.node = target, .array = array, .variable = QN__NO_REF});
     value = qn__check_scan(b, scan);
     if (array != QN__NO_REF && !qn__term_unify(b, value, term)) qn__complain_expected(b, scan, value, term, "the assigned value");
-    bool good = work_ranges(&w) & qn__infer_range(b, scan_index, w.uses);
+    bool good = work_ranges(&w);
+    good = qn__infer_range(b, scan_index, w.uses) && good;
     if (good && array != QN__NO_REF) scan_coverage(&w, target, array, scan_index);
     else if (array != QN__NO_REF) b->info[array].defined = QN__DEFINED_YES;
     work_end(&w);
