@@ -324,6 +324,15 @@ void qn__check_combiner(qn__body *b, qn__node_id node, qn__term_id term) {
     add_pending(b, call);
 }
 
+// % on floats is fmod of the prelude. Whether it is on floats is known only after the body.
+void qn__check_remainder(qn__body *b, qn__node_id node, qn__term_id term) {
+    qn__pending_call call = {.node = node, .overload = term};
+    if (!(qn__term_set(b, term) & QN__SET_FLOAT)) return;
+    call.item = qn__check_find_item_text(b->c, "fmod_f32", node);
+    call.item_f64 = qn__check_find_item_text(b->c, "fmod_f64", node);
+    if (call.item != QN__NO_REF && call.item_f64 != QN__NO_REF) add_pending(b, call);
+}
+
 // ---- After the body ----
 static void add_needed(qn__body *b, uint32_t function) {
     for (uint32_t i = 0; i < b->t->function_count; i++) {
@@ -344,6 +353,7 @@ static void finish_call(qn__body *b, const qn__pending_call *call) {
     qn__typed_node *node = qn__node(b, call->node);
     if (call->item_f64 != QN__NO_REF) {
         qn__type type = qn__term_default(b, call->overload);
+        if (!qn__is_float(type)) return; // % of integers is no call
         if (type == QN__TYPE_F64) item = call->item_f64;
         else if (type != QN__TYPE_F32) node->flags |= QN__THROUGH_F32;
     }

@@ -317,6 +317,7 @@ static qn__term_id check_binary(qn__body *b, qn__node_id node) {
         qn__complain_types(b, node, left, right, sign);
         good = false;
     }
+    if (op == QN__BINARY_OP_REMAINDER && good) qn__check_remainder(b, node, x);
     qn__term_id result = compares || set == QN__SET_BOOL ? qn__term_of(QN__TYPE_BOOL) : good ? x : QN__TERM_ERROR;
     return qn__set_node(b, node, QN__MEANS_SELF, 0, result);
 }

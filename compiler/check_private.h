@@ -310,6 +310,7 @@ enum { QN__CHECK_RESULTS = 16, QN__CHECK_ARGUMENTS = 64 };
 bool qn__check_call_results(qn__body *b, qn__node_id node, qn__term_id *terms, uint32_t *count);
 // The function `name` as the combination of two values of `term`; records the call on `node`.
 void qn__check_combiner(qn__body *b, qn__node_id node, qn__term_id term);
+void qn__check_remainder(qn__body *b, qn__node_id node, qn__term_id term); // % on what may be floats
 void qn__finish_calls(qn__body *b); // after the body: instantiates what is called
 
 // ---- check_reductions.c ----

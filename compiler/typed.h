@@ -29,7 +29,7 @@ typedef enum qn__meaning {
                         //   REDUCTION: ref = the combining qn__op (ADD, MUL, MIN, MAX, OR for any, AND for all, ADD for count,
                         //   MIN argmin, MAX argmax). SCAN: likewise
     QN__MEANS_CAST,     // CALL: converts its one argument to `type` (the same type: no change)
-    QN__MEANS_FUNCTION, // CALL, REDUCE, SCAN: ref = index in qn__checked.functions. Flag QN__THROUGH_F32: arguments of type
+    QN__MEANS_FUNCTION, // CALL, REDUCE, SCAN, and BINARY % on floats: ref = index in qn__checked.functions. Flag QN__THROUGH_F32: arguments of type
                         //   f16 or bf16 are converted to f32 before and results back to `type` (results[] of the call) after
     QN__MEANS_EXTERN,   // CALL: ref = index in qn__checked.externs
     QN__MEANS_INDEX,    // RANGE: ref = index in qn__typed.indices
