@@ -110,6 +110,7 @@ static void emit_kernel(qn__emitter *e) {
     e->stop = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, stop)));
     e->pending = l_alloca(e, e->i32);
     e->dummy = l_alloca(e, e->i64);
+    e->trash = l_alloca(e, e->i64);
     l_store(e, l_i32(e, 0), e->pending);
     l_store(e, l_i64(e, 0), e->dummy);
     e->width = 1;

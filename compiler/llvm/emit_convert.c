@@ -154,8 +154,39 @@ static LLVMValueRef reinterpret(qn__emitter *e, LLVMValueRef v, qn__type from, q
     return to_type(e, l_to_memory(e, from, v), l_type(e, to));
 }
 
+/* Indices as reals: most processors lack a vector conversion from 64 bits, but nearly all indices fit 32 bits, where the
+ * conversion is exact or rounds the same. One scalar test decides for all lanes. */
+static LLVMValueRef index_to_real(qn__emitter *e, qn__value index, qn__type to) {
+    int64_t stride = e->shapes[index].stride;
+    LLVMValueRef base = l_scalar(e, index);
+    LLVMTypeRef type = l_slot_type(e, to, true);
+    LLVMValueRef slot = l_alloca(e, type);
+    LLVMBasicBlockRef small = l_block(e, "small"), large = l_block(e, "large"), end = l_block(e, "real");
+    LLVMValueRef offset = LLVMBuildAdd(e->builder, base, l_i64(e, INT64_C(1) << 30), "");
+    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntULT, offset, l_i64(e, INT64_C(1) << 31), ""), small, large);
+    l_enter(e, small);
+    LLVMValueRef first = LLVMBuildTrunc(e->builder, base, e->i32, "");
+    LLVMValueRef lanes = LLVMBuildAdd(e->builder, l_splat(e, first), l_steps(e, e->i32, stride), "");
+    l_store(e, qn__convert(e, lanes, QN__TYPE_I32, to), slot);
+    l_jump(e, end);
+    l_enter(e, large);
+    l_store(e, qn__convert(e, l_vector(e, index), QN__TYPE_I64, to), slot);
+    l_jump(e, end);
+    l_enter(e, end);
+    return l_load(e, type, slot);
+}
+
+static bool is_index(const qn__emitter *e, qn__value v, qn__type from, qn__type to) {
+    if (e->width == 1 || from != QN__TYPE_I64 || !qn__is_float(to) || e->shapes[v].variance != QN__LINEAR) return false;
+    return e->shapes[v].stride > -(1 << 20) && e->shapes[v].stride < 1 << 20;
+}
+
 void qn__emit_convert(qn__emitter *e, const qn__instr *instr) {
     qn__type from = qn__type_of(e->ir, instr->args[0]), to = qn__type_of(e->ir, instr->first_result);
+    if (instr->op == QN__OP_CONVERT && is_index(e, instr->args[0], from, to)) {
+        l_set(e, instr->first_result, index_to_real(e, instr->args[0], to));
+        return;
+    }
     LLVMValueRef v = l_value_as(e, instr->args[0], l_varies(e, instr->first_result));
     l_set(e, instr->first_result, instr->op == QN__OP_CONVERT ? qn__convert(e, v, from, to) : reinterpret(e, v, from, to));
 }

@@ -227,16 +227,50 @@ void qn__emit_accumulate(qn__emitter *e, const qn__instr *instr) {
     }
 }
 
-void qn__emit_push(qn__emitter *e, const qn__instr *instr) {
-    LLVMValueRef count = l_load(e, e->i64, e->pushed);
-    for (uint32_t i = 0; i < instr->arg_count && !e->counting; i++) {
-        uint32_t array = e->keep->list[i];
-        qn__type type = (qn__type)e->ir->arrays[array].type;
-        LLVMValueRef pointer = l_gep(e, l_memory_type(e, type), e->bases[array].data, count);
-        LLVMValueRef value = l_to_memory(e, type, l_scalar(e, instr->args[i]));
-        note_array(e, LLVMBuildStore(e->builder, value, pointer), array);
+static LLVMValueRef pushed_place(qn__emitter *e, uint32_t i, LLVMValueRef count) {
+    uint32_t array = e->keep->list[i];
+    return l_gep(e, l_memory_type(e, (qn__type)e->ir->arrays[array].type), e->bases[array].data, count);
+}
+
+static LLVMValueRef pushed_value(qn__emitter *e, const qn__instr *instr, uint32_t i, bool vector) {
+    return l_to_memory(e, (qn__type)e->ir->arrays[e->keep->list[i]].type, l_value_as(e, instr->args[i], vector));
+}
+
+/* Lane after lane without branches, which would be mispredicted: a dead lane writes to the dummy. */
+static void push_lanes(qn__emitter *e, const qn__instr *instr, LLVMValueRef bits, LLVMValueRef count) {
+    LLVMValueRef values[QN__MAX_PUSHED];
+    for (uint32_t i = 0; i < instr->arg_count; i++) values[i] = pushed_value(e, instr, i, true);
+    for (uint32_t lane = 0; lane < e->width; lane++) {
+        LLVMValueRef shifted = LLVMBuildLShr(e->builder, bits, l_like(e, bits, lane), "");
+        LLVMValueRef live = LLVMBuildTrunc(e->builder, shifted, e->i1, "");
+        for (uint32_t i = 0; i < instr->arg_count; i++)
+            l_store(e, l_lane(e, values[i], lane), l_select(e, live, pushed_place(e, i, count), e->trash));
+        count = LLVMBuildAdd(e->builder, count, LLVMBuildZExt(e->builder, live, e->i64, ""), "");
     }
-    l_store(e, LLVMBuildAdd(e->builder, count, l_i64(e, 1), ""), e->pushed);
+}
+
+static LLVMValueRef live_lanes(qn__emitter *e, LLVMValueRef *bits) {
+    *bits = l_bits(e, l_live(e));
+    LLVMValueRef number = l_call1(e, "llvm.ctpop", *bits);
+    return e->width < 64 ? LLVMBuildZExt(e->builder, number, e->i64, "") : number;
+}
+
+void qn__emit_push(qn__emitter *e, const qn__instr *instr) {
+    LLVMValueRef count = l_load(e, e->i64, e->pushed), added = l_i64(e, 1), bits = NULL;
+    if (instr->arg_count > QN__MAX_PUSHED) {
+        qn__fail(e, "a keep fills too many arrays");
+        return;
+    }
+    if (e->width > 1) added = live_lanes(e, &bits);
+    if (!e->counting && e->width > 1) {
+        push_lanes(e, instr, bits, count);
+    } else if (!e->counting) {
+        for (uint32_t i = 0; i < instr->arg_count; i++) {
+            LLVMValueRef store = LLVMBuildStore(e->builder, pushed_value(e, instr, i, false), pushed_place(e, i, count));
+            note_array(e, store, e->keep->list[i]);
+        }
+    }
+    l_store(e, LLVMBuildAdd(e->builder, count, added, ""), e->pushed);
 }
 
 void qn__emit_swap(qn__emitter *e, const qn__instr *instr) {

@@ -163,7 +163,7 @@ static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, bool count
     if (!saved) return l_i64(e, 0);
     e->counting = counting;
     l_store(e, l_i64(e, 0), e->pushed);
-    box(e, instr, instr->arg_count / 2, 1);
+    box(e, instr, instr->arg_count / 2, qn__plan_width(e, instr, instr->regions[0]));
     e->point.rank = 0;
     qn__restore_bases(e, saved);
     return l_load(e, e->i64, e->pushed);

@@ -8,7 +8,7 @@
 #include "ir/ir.h"
 #include "ir/passes.h"
 
-enum { QN__MAX_WIDTH = 64, QN__WIDTHS = 7, QN__MAX_SCAN = 16 }; /* widths 1, 2, 4 ... 64; carried values of a scan or reduce */
+enum { QN__MAX_WIDTH = 64, QN__WIDTHS = 7, QN__MAX_SCAN = 16, QN__MAX_PUSHED = 32 }; /* widths 1, 2, 4 ... 64; carried values of a scan or reduce */
 
 /* A target machine and what the emitter must know about it. One emission at a time uses one. */
 typedef struct qn__machine {
@@ -51,7 +51,8 @@ typedef struct qn__emitter {
     LLVMValueRef pending;       /* i32 in memory: the fault kind that vector code met */
     qn__base *bases;            /* by array; data is NULL where nothing is hoisted */
     LLVMValueRef *locals;       /* alloca by local * QN__WIDTHS + log2(width) */
-    LLVMValueRef dummy;         /* 64 zero bytes that dead lanes may read */
+    LLVMValueRef dummy;         /* 8 zero bytes that dead lanes may read */
+    LLVMValueRef trash;         /* 8 bytes that dead lanes may write */
     LLVMValueRef pushed;        /* keep: the counter, i64 in memory */
     bool counting;              /* keep: push only counts */
     const qn__instr *keep;

@@ -1,5 +1,5 @@
 /* Which width a stage's code has. Width 1 where lanes would break the order of points (accumulations into one array from
- * two places or from a loop) or where something inside has an order of its own (reduce, scan, push). */
+ * two places or from a loop, pushes likewise) or where something inside has an order of its own (reduce, scan). */
 #include "compiler/llvm/internal.h"
 
 void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *context) {
@@ -15,7 +15,7 @@ typedef struct facts {
     bool scalar;           /* must be width 1 */
     bool loops, checks;
     uint32_t size;         /* instructions but constants */
-    uint32_t accumulates;
+    uint32_t accumulates, pushes;
     uint64_t accumulated;  /* bit set of arrays modulo 64 */
     uint32_t bits;         /* widest type that decides the number of lanes */
 } facts;
@@ -42,6 +42,7 @@ static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
     uint32_t bits = 0;
     if (instr->op != QN__OP_CONST && instr->op != QN__OP_YIELD) f->size++;
     if (instr->op == QN__OP_ACCUMULATE) accumulate(ir, instr, f);
+    if (instr->op == QN__OP_PUSH && (f->pushes++ || inside_loop(ir, instr, f->root))) f->scalar = true;
     if (instr->op == QN__OP_LOAD || instr->op == QN__OP_STORE || instr->op == QN__OP_ACCUMULATE)
         bits = qn__type_bits((qn__type)ir->arrays[instr->imm].type);
     if (instr->result_count && qn__is_float(qn__type_of(ir, instr->first_result)))
@@ -50,7 +51,7 @@ static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
     if (instr->op == QN__OP_WHILE || instr->op == QN__OP_FOR) f->loops = true;
     if (qn__op_table[instr->op].effect == QN__EFFECT_CHECK) f->checks = true;
     if (instr->op == QN__OP_REDUCE || instr->op == QN__OP_SCAN || instr->op == QN__OP_PARALLEL ||
-        instr->op == QN__OP_KEEP || instr->op == QN__OP_PUSH || instr->op == QN__OP_CALL || instr->op == QN__OP_ALLOC)
+        instr->op == QN__OP_KEEP || instr->op == QN__OP_CALL || instr->op == QN__OP_ALLOC)
         f->scalar = true;
 }
 
