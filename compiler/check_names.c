@@ -2,6 +2,7 @@
 // Items of all user files share one namespace; those of the prelude are behind it: a user's item of the same name wins in user
 // files, the prelude's own code sees the prelude only. Local names never shadow anything that could be meant there.
 #include "compiler/check_private.h"
+#include "compiler/embedded.h"
 
 #include <string.h>
 
@@ -255,6 +256,20 @@ static size_t variable_candidates(qn__body *b, const char **list, size_t limit) 
     return count;
 }
 
+// The prelude's names, also of files that this program did not need so far; exp for exp_f64.
+static size_t prelude_candidates(qn__body *b, const char **list, size_t count, size_t limit) {
+    for (const qn__embedded *file = qn__prelude_files; file->name; file++) {
+        for (const char *const *name = file->names; *name && count < limit; name++) {
+            const size_t length = strlen(*name);
+            if (strncmp(*name, "math_", 5) == 0) continue;
+            const bool typed = length > 4 && strcmp(*name + length - 4, "_f64") == 0;
+            const char *base = typed ? qn__arena_copy_string(b->c->arena, *name, length - 4) : *name;
+            if (base) list[count++] = base;
+        }
+    }
+    return count;
+}
+
 static size_t function_candidates(qn__body *b, const char **list, size_t limit) {
     size_t count = 0;
     for (size_t i = 1; i < QN__BUILTIN_COUNT && count < limit; i++) list[count++] = qn__builtin_table[i].name;
@@ -262,16 +277,10 @@ static size_t function_candidates(qn__body *b, const char **list, size_t limit) 
     for (size_t i = 0; i < b->ast->item_count && count < limit; i++) {
         qn__ast_kind kind = qn__ast_kind_of(b->ast, b->c->items[i].item.node);
         if (kind != QN__AST_FUNCTION && kind != QN__AST_EXTERN) continue;
-        const char *name = qn__check_name(b->c, qn__ast_get(b->ast, b->c->items[i].item.node)->name);
-        size_t length = strlen(name);
-        if (b->c->items[i].prelude && length > 4 && strcmp(name + length - 4, "_f64") == 0) {
-            char *base = qn__arena_copy_string(b->c->arena, name, length - 4); // exp for exp_f64
-            if (base) list[count++] = base;
-        } else {
-            list[count++] = name;
-        }
+        if (b->c->items[i].prelude) continue;
+        list[count++] = qn__check_name(b->c, qn__ast_get(b->ast, b->c->items[i].item.node)->name);
     }
-    return count;
+    return prelude_candidates(b, list, count, limit);
 }
 
 const char *qn__suggest_name(qn__body *b, qn__name name, bool functions) {

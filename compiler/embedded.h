@@ -8,6 +8,7 @@ typedef struct qn__embedded {
     const char *name;  // NULL ends a list
     const char *text;  // `length` bytes and a zero byte
     size_t length;
+    const char *const *names;  // of its functions and constants (those in column 1); NULL ends the list
 } qn__embedded;
 
 extern const qn__embedded qn__prelude_files[];  // compiler/prelude/*.qn, by name

@@ -92,7 +92,8 @@ static void skip_space(lexer *l) {
 
 static qn__token_kind word_kind(const char *text, size_t length) {
     for (int kind = QN__TOKEN_IMPORT; kind <= QN__TOKEN_WHERE; kind++)
-        if (strlen(rows[kind].text) == length && !memcmp(rows[kind].text, text, length)) return (qn__token_kind)kind;
+        if (rows[kind].text[0] == text[0] && !strncmp(rows[kind].text, text, length) && !rows[kind].text[length])
+            return (qn__token_kind)kind;
     return QN__TOKEN_NAME;
 }
 
@@ -191,6 +192,7 @@ static bool lex_operator(lexer *l) {
     int best = QN__TOKEN_END;
     size_t best_length = 0;
     for (int kind = QN__TOKEN_LEFT_PAREN; kind < QN__TOKEN_KINDS; kind++) {
+        if (rows[kind].text[0] != l->text[l->at]) continue;
         size_t length = strlen(rows[kind].text);
         if (length <= best_length || length > l->length - l->at) continue;
         if (memcmp(rows[kind].text, l->text + l->at, length)) continue;

@@ -31,6 +31,7 @@ static const qn__slip slips[] = {
 
 const qn__slip *qn__find_slip(const char *bytes, size_t length) {
     for (size_t i = 0; i < sizeof slips / sizeof *slips; i++) {
+        if (slips[i].text[0] != bytes[0]) continue;
         size_t size = strlen(slips[i].text);
         if (size <= length && !memcmp(bytes, slips[i].text, size)) return &slips[i];
     }

@@ -1,4 +1,5 @@
-// Loads a program: the prelude's files, the main file, and imports depth first.
+// Loads a program: the main file, imports depth first, and what it needs of the prelude (all of it would take longer to
+// parse than a small kernel to compile).
 //
 // A file is parsed when it is first named; its imports are loaded after it is parsed (so that the nodes of a file are
 // consecutive), and the items are put into order (imports first) at the end. Paths are compared after normalisation, as text:
@@ -134,29 +135,61 @@ static bool load_file(loading *l, const qn__source *source, unsigned depth) {
     return true;
 }
 
+// The name, or the name without a type at its end (exp for exp_f64), occurs in what was loaded so far.
+static bool occurs(const qn__names *names, const char *name) {
+    if (qn__names_find(names, name, strlen(name))) return true;
+    const char *end = strrchr(name, '_');
+    bool typed = end && (!strcmp(end, "_f16") || !strcmp(end, "_bf16") || !strcmp(end, "_f32") || !strcmp(end, "_f64"));
+    return typed && qn__names_find(names, name, (size_t)(end - name));
+}
+
+static bool is_needed(const loading *l, const qn__embedded *file) {
+    for (const char *const *name = file->names; *name; name++)
+        if (occurs(l->program->names, *name)) return true;
+    return l->program->whole_prelude;
+}
+
+static bool load_embedded(loading *l, const qn__embedded *file) {
+    qn__text path = QN__TEXT_EMPTY;
+    qn__text_format(&path, "prelude/%s", file->name);
+    qn__source *source = qn__sources_add(&l->program->sources, qn__text_bytes(&path), file->text, file->length);
+    qn__text_free(&path);
+    if (!source) return false;
+    source->embedded = true;
+    return load_file(l, source, 0);
+}
+
+// Until nothing new is named: prelude files name functions of each other.
 static bool load_prelude(loading *l) {
-    for (const qn__embedded *file = qn__prelude_files; file->name; file++) {
-        qn__text path = QN__TEXT_EMPTY;
-        qn__text_format(&path, "prelude/%s", file->name);
-        qn__source *source = qn__sources_add(&l->program->sources, qn__text_bytes(&path), file->text, file->length);
-        qn__text_free(&path);
-        if (!source) return false;
-        source->embedded = true;
-        if (!load_file(l, source, 0)) return false;
+    uint64_t loaded = 0;
+    for (bool again = true; again;) {
+        again = false;
+        for (unsigned i = 0; qn__prelude_files[i].name && i < 64; i++) {
+            if ((loaded >> i & 1) || !is_needed(l, &qn__prelude_files[i])) continue;
+            if (!load_embedded(l, &qn__prelude_files[i])) return false;
+            loaded |= (uint64_t)1 << i;
+            again = true;
+        }
     }
     return true;
 }
 
-// Puts the items into the order in which the files were done.
+static void add_items(loading *l, qn__ast_item *items, size_t *count, bool embedded) {
+    for (size_t i = 0; i < l->order_count; i++) {
+        const loaded_file *file = &l->files[l->order[i]];
+        if (file->source->embedded != embedded) continue;
+        for (size_t item = file->item_begin; item < file->item_end; item++) items[(*count)++] = l->program->ast->items[item];
+    }
+}
+
+// Puts the items into order: the prelude's, then the others' as their files were done.
 static bool order_items(loading *l) {
     qn__ast *ast = l->program->ast;
     qn__ast_item *items = QN__ARENA_ARRAY(l->program->arena, qn__ast_item, ast->item_count + 1);
     if (!items) return false;
     size_t count = 0;
-    for (size_t i = 0; i < l->order_count; i++) {
-        const loaded_file *file = &l->files[l->order[i]];
-        for (size_t item = file->item_begin; item < file->item_end; item++) items[count++] = ast->items[item];
-    }
+    add_items(l, items, &count, true);
+    add_items(l, items, &count, false);
     ast->items = items;
     ast->item_count = count;
     ast->item_capacity = count;
@@ -166,10 +199,10 @@ static bool order_items(loading *l) {
 bool qn__program_parse(qn__program *program, const char *path, const char *text, size_t length,
                       const qn__import_reader *reader, bool without_prelude) {
     loading l = {.program = program, .reader = reader};
-    bool memory = without_prelude || load_prelude(&l);
-    const qn__source *source = memory ? qn__sources_add(&program->sources, path, text, length) : NULL;
+    const qn__source *source = qn__sources_add(&program->sources, path, text, length);
     if (source) program->ast->main_file = source->id;
-    memory = source && load_file(&l, source, 0) && order_items(&l);
+    bool memory = source && load_file(&l, source, 0);
+    memory = memory && (without_prelude || load_prelude(&l)) && order_items(&l);
     if (!memory || qn__arena_failed(program->arena)) {
         qn__report(&program->sink, QN__DIAG_OUT_OF_MEMORY, QN__NO_SPAN);
         return false;

@@ -20,12 +20,14 @@ typedef struct qn__program {
     qn__sources sources;
     qn__diagnostic_sink sink;
     qn__ast *ast;
+    bool whole_prelude;  // set it before parsing to load all of the prelude
 } qn__program;
 
 // Makes an empty program in the arena. False when out of memory.
 bool qn__program_init(qn__program *program, qn__arena *arena);
 
-// Parses the prelude (unless `without_prelude`), then `text` as the main file, then its imports. `reader` may be
+// Parses `text` as the main file, then its imports, then (unless `without_prelude`) those files of the prelude that
+// define a name that occurs anywhere; f counts as naming f_f32 and f_f64, too. `reader` may be
 // NULL: then imports are errors. Returns true when no error was reported; the tree is there in any case (as much as
 // could be parsed). Reports OUT_OF_MEMORY when the arena failed.
 bool qn__program_parse(qn__program *program, const char *path, const char *text, size_t length,

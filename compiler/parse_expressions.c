@@ -339,7 +339,10 @@ static qn__ast_binary binary_operator(qn__parser *p) {
     if (!word && qn__token_sort_of(kind) != QN__SORT_OPERATOR) return QN__BINARY_OPS;
     const char *text = qn__token_text(kind);
     int op = 0;
-    while (op < QN__BINARY_OPS && strcmp(qn__ast_binary_text((qn__ast_binary)op), text)) op++;
+    for (; op < QN__BINARY_OPS; op++) {
+        const char *candidate = qn__ast_binary_text((qn__ast_binary)op);
+        if (candidate[0] == text[0] && !strcmp(candidate, text)) break;
+    }
     return (qn__ast_binary)op;
 }
 
@@ -391,6 +394,7 @@ static qn__node_id parse_binary(qn__parser *p, int least) {
             if (next != QN__BINARY_OPS && qn__ast_binary_precedence(next) == COMPARISON_PRECEDENCE)
                 report_chain(p, op, left, right);
         }
+        if (op == QN__BINARY_OP_REMAINDER) qn__names_intern_text(p->names, "fmod");  // loads the prelude's, for floats
         qn__ast_node node = {.kind = QN__AST_BINARY, .op = (uint8_t)op};
         left = qn__parse_make(p, node, first, (qn__node_id[]){left, right}, 2);
     }

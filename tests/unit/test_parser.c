@@ -284,11 +284,27 @@ Test(imports, cycles_and_missing_files) {
     finish(f);
 }
 
-Test(prelude, parses) {
+static void expect_prelude(const char *text, bool whole, const char *with, const char *without) {
     qn__arena *arena = qn__arena_create(0);
     qn__program program;
     cr_assert(qn__program_init(&program, arena));
-    cr_assert(qn__program_parse(&program, "a.qn", "", 0, NULL, false));
-    cr_assert(program.ast->item_count > 10 && program.sources.files[0]->embedded);
+    program.whole_prelude = whole;
+    cr_assert(qn__program_parse(&program, "a.qn", text, strlen(text), NULL, false));
+    bool found_with = !with, found_without = false;
+    for (size_t i = 0; i < program.sources.count; i++) {
+        const qn__source *source = program.sources.files[i];
+        cr_assert_eq(source->embedded, source->id != program.ast->main_file);
+        found_with |= with && source->embedded && !strcmp(source->path, with);
+        found_without |= without && source->embedded && !strcmp(source->path, without);
+    }
+    cr_assert(found_with && !found_without, "%s", text);
     qn__arena_destroy(arena);
+}
+
+Test(prelude, only_what_is_named_is_loaded) {
+    expect_prelude("", true, "prelude/exp.qn", NULL);
+    expect_prelude("", true, "prelude/trig.qn", NULL);
+    expect_prelude("", false, NULL, "prelude/exp.qn");
+    expect_prelude("const a = exp(1.0)", false, "prelude/exp.qn", "prelude/trig.qn");
+    expect_prelude("const a = exp_f32(1.0)", false, "prelude/exp.qn", "prelude/trig.qn");
 }
