@@ -236,17 +236,29 @@ static LLVMValueRef pushed_value(qn__emitter *e, const qn__instr *instr, uint32_
     return l_to_memory(e, (qn__type)e->ir->arrays[e->keep->list[i]].type, l_value_as(e, instr->args[i], vector));
 }
 
-/* Lane after lane without branches, which would be mispredicted: a dead lane writes to the dummy. */
+/* While W more elements fit, every lane is written where the next live one belongs: no branches, which would be
+ * mispredicted, and what a dead lane wrote is overwritten. At the end only live lanes write. */
 static void push_lanes(qn__emitter *e, const qn__instr *instr, LLVMValueRef bits, LLVMValueRef count) {
-    LLVMValueRef values[QN__MAX_PUSHED];
+    LLVMValueRef values[QN__MAX_PUSHED], at[QN__MAX_WIDTH], live[QN__MAX_WIDTH];
     for (uint32_t i = 0; i < instr->arg_count; i++) values[i] = pushed_value(e, instr, i, true);
     for (uint32_t lane = 0; lane < e->width; lane++) {
-        LLVMValueRef shifted = LLVMBuildLShr(e->builder, bits, l_like(e, bits, lane), "");
-        LLVMValueRef live = LLVMBuildTrunc(e->builder, shifted, e->i1, "");
-        for (uint32_t i = 0; i < instr->arg_count; i++)
-            l_store(e, l_lane(e, values[i], lane), l_select(e, live, pushed_place(e, i, count), e->trash));
-        count = LLVMBuildAdd(e->builder, count, LLVMBuildZExt(e->builder, live, e->i64, ""), "");
+        at[lane] = count;
+        live[lane] = LLVMBuildTrunc(e->builder, LLVMBuildLShr(e->builder, bits, l_like(e, bits, lane), ""), e->i1, "");
+        count = LLVMBuildAdd(e->builder, count, LLVMBuildZExt(e->builder, live[lane], e->i64, ""), "");
     }
+    LLVMBasicBlockRef ample = l_block(e, "ample"), scarce = l_block(e, "scarce"), end = l_block(e, "pushed");
+    LLVMValueRef limit = LLVMBuildAdd(e->builder, at[0], l_i64(e, e->width), "");
+    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntULE, limit, e->kept, ""), ample, scarce);
+    l_enter(e, ample);
+    for (uint32_t lane = 0; lane < e->width; lane++)
+        for (uint32_t i = 0; i < instr->arg_count; i++) l_store(e, l_lane(e, values[i], lane), pushed_place(e, i, at[lane]));
+    l_jump(e, end);
+    l_enter(e, scarce);
+    for (uint32_t lane = 0; lane < e->width; lane++)
+        for (uint32_t i = 0; i < instr->arg_count; i++)
+            l_store(e, l_lane(e, values[i], lane), l_select(e, live[lane], pushed_place(e, i, at[lane]), e->trash));
+    l_jump(e, end);
+    l_enter(e, end);
 }
 
 static LLVMValueRef live_lanes(qn__emitter *e, LLVMValueRef *bits) {

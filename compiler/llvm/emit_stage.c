@@ -172,10 +172,10 @@ static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, bool count
 void qn__emit_keep(qn__emitter *e, const qn__instr *instr) {
     e->keep = instr;
     e->pushed = l_alloca(e, e->i64);
-    e->counting = true;
     LLVMValueRef count = keep_pass(e, instr, true);
     for (uint32_t i = 0; i < instr->list_count; i++) qn__emit_allocate(e, instr->list[i], &count, 1, instr->location);
     e->counting = false;
+    e->kept = count;
     keep_pass(e, instr, false);
     e->keep = NULL;
     l_set(e, instr->first_result, count);

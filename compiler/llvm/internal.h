@@ -54,6 +54,7 @@ typedef struct qn__emitter {
     LLVMValueRef dummy;         /* 8 zero bytes that dead lanes may read */
     LLVMValueRef trash;         /* 8 bytes that dead lanes may write */
     LLVMValueRef pushed;        /* keep: the counter, i64 in memory */
+    LLVMValueRef kept;          /* keep, when filling: the number of all pushes */
     bool counting;              /* keep: push only counts */
     const qn__instr *keep;
     qn__point point;
