@@ -15,6 +15,7 @@
     X(fma)                                                                                                             \
     X(fold)                                                                                                            \
     X(cse)                                                                                                             \
+    X(ranges)                                                                                                          \
     X(licm)                                                                                                            \
     X(dce)
 
