@@ -152,6 +152,7 @@ uint32_t qn__lookup(const qn__body *b, qn__name name) {
 void qn__scope_open(qn__body *b, size_t *mark) { *mark = b->declared_count; }
 
 void qn__warn_unused(qn__body *b, uint32_t variable) {
+    if (qn__check_in_prelude(b->c, b->t->item.node)) return; // nobody who uses it can do anything about it
     const qn__typed_variable *v = &b->t->variables[variable];
     qn__info *info = &b->info[variable];
     if (b->failed || info->read || info->poisoned || !v->name || v->name[0] == '_') return;
