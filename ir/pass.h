@@ -27,6 +27,7 @@ typedef struct qn__rewrite {
     qn__pass *pass;
     qn__value *to;   /* by value: 0 for itself */
     size_t count;
+    bool changed;
 } qn__rewrite;
 
 bool qn__rewrite_begin(qn__rewrite *rewrite, qn__pass *pass);

@@ -1,29 +1,36 @@
 /* The passes in the order in which they run: this list is the pipeline.
  *
  * inline comes first, since all others look at one tree; fma second, since it needs products where they were written.
- * fold, cse and dce shrink what the analyses must look at; licm before ranges so that a check that cannot be proved
- * stands outside its loop; fuse needs ranges' result (a stage without checks cannot raise); what fuse joins is then
- * cleaned once more. contraction comes last: it only looks. */
+ * fold, cse and dce shrink what the analyses must look at; ranges comes before anything moves code away from the
+ * conditions around it; fuse needs its result (a stage without checks cannot raise); what fuse joined is cleaned once
+ * more, which also forwards values through temporaries; licm then moves out what is left, checks included.
+ * contraction comes last: it only looks. */
 #include "ir/pass.h"
 
 #include <fenv.h>
 #include <stdio.h>
 #include <string.h>
 
+/* X(name, function): a pass that runs twice has two names. */
 #define PASSES                                                                                                         \
-    X(inline)                                                                                                          \
-    X(fma)                                                                                                             \
-    X(fold)                                                                                                            \
-    X(cse)                                                                                                             \
-    X(ranges)                                                                                                          \
-    X(licm)                                                                                                            \
-    X(dce)
+    X(inline, qn__pass_inline)                                                                                         \
+    X(fma, qn__pass_fma)                                                                                               \
+    X(fold, qn__pass_fold)                                                                                             \
+    X(cse, qn__pass_cse)                                                                                               \
+    X(dce, qn__pass_dce)                                                                                               \
+    X(ranges, qn__pass_ranges)                                                                                         \
+    X(fuse, qn__pass_fuse)                                                                                             \
+    X(refold, qn__pass_fold)                                                                                           \
+    X(recse, qn__pass_cse)                                                                                             \
+    X(licm, qn__pass_licm)                                                                                             \
+    X(sweep, qn__pass_dce)                                                                                             \
+    X(contraction, qn__pass_contraction)
 
 static const struct {
     const char *name;
     bool (*run)(qn__pass *pass);
 } list[] = {
-#define X(name) {#name, qn__pass_##name},
+#define X(name, function) {#name, function},
     PASSES
 #undef X
 };
@@ -31,7 +38,7 @@ enum { COUNT = sizeof list / sizeof *list };
 
 static const char *const names[COUNT + 2] = {
     "lower",
-#define X(name) #name,
+#define X(name, function) #name,
     PASSES
 #undef X
     NULL};

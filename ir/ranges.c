@@ -113,8 +113,17 @@ static bool step_of(const qn__ir *ir, qn__value v, qn__value p, uint32_t depth, 
     return true;
 }
 
-/* Bounds of a value that starts at init and changes by low..high in each of at most `trips` iterations. */
-static void enter_carried(qn__ranges *r, qn__value param, qn__value init, const int64_t step[2], int64_t trips) {
+/* start + factor * count at most form (or the other way round, with low false) */
+static void bound_by_count(qn__ranges *r, const qn__form *form, const qn__form *start, int64_t factor,
+                           const qn__form *count, bool low) {
+    qn__form moved;
+    if (!qn__form_add(&moved, start, count, factor)) return;
+    qn__fact_at_most(&r->affine, low ? &moved : form, 0, low ? form : &moved);
+}
+
+/* A value that starts at init and changes by step[0]..step[1] in each of `count` iterations, at most `trips`. */
+static void enter_carried(qn__ranges *r, qn__value param, qn__value init, const int64_t step[2], const qn__form *count,
+                          int64_t trips) {
     const qn__form *start = qn__ranges_form(r, init);
     int64_t least = qn__form_low(&r->affine, start), most = qn__form_high(&r->affine, start), type_low, type_high, move;
     qn__ranges_limits(qn__type_of(r->ir, param), &type_low, &type_high);
@@ -125,6 +134,9 @@ static void enter_carried(qn__ranges *r, qn__value param, qn__value init, const 
     const qn__form *form = qn__ranges_opaque(r, param, least, most);
     if (step[0] >= 0) qn__fact_at_most(&r->affine, start, 0, form);
     if (step[1] <= 0) qn__fact_at_most(&r->affine, form, 0, start);
+    if (!count) return;
+    if (step[0]) bound_by_count(r, form, start, step[0], count, true);
+    if (step[1]) bound_by_count(r, form, start, step[1], count, false);
 }
 
 static int64_t most_trips(qn__ranges *r, qn__value lo, qn__value hi) {
@@ -135,13 +147,14 @@ static int64_t most_trips(qn__ranges *r, qn__value lo, qn__value hi) {
 }
 
 /* The limit X of a conjunct p < X or p <= X of the condition, or 0. */
-static qn__value limit_of(const qn__ir *ir, qn__value cond, qn__value p, uint32_t depth) {
+static qn__value limit_of(const qn__ir *ir, qn__value cond, qn__value p, uint32_t depth, bool *strict) {
     const qn__instr *instr = qn__definition(ir, cond);
     if (!instr || !depth) return 0;
+    *strict = instr->op == QN__OP_LT || instr->op == QN__OP_GT;
     switch ((int)instr->op) {
     case QN__OP_AND: {
-        qn__value left = limit_of(ir, instr->args[0], p, depth - 1);
-        return left ? left : limit_of(ir, instr->args[1], p, depth - 1);
+        qn__value left = limit_of(ir, instr->args[0], p, depth - 1, strict);
+        return left ? left : limit_of(ir, instr->args[1], p, depth - 1, strict);
     }
     case QN__OP_LT:
     case QN__OP_LE: return instr->args[0] == p ? instr->args[1] : 0;
@@ -156,17 +169,20 @@ static void enter_counter(qn__ranges *r, qn__value param, qn__value body_param, 
                           qn__value cond) {
     const qn__ir *ir = r->ir;
     int64_t low, high, type_low, type_high;
-    qn__value limit = limit_of(ir, cond, param, 8);
+    bool strict;
+    qn__value limit = limit_of(ir, cond, param, 8, &strict);
     if (!limit || !r->forms[limit] || !step_of(ir, next, body_param, 6, &low, &high) || low < 0) return;
-    const qn__form *start = qn__ranges_form(r, init);
+    const qn__form *start = qn__ranges_form(r, init), *end = qn__ranges_form(r, limit);
     int64_t least = qn__form_low(&r->affine, start), most = qn__form_high(&r->affine, start);
-    int64_t top = qn__form_high(&r->affine, qn__ranges_form(r, limit));
+    int64_t top = qn__form_high(&r->affine, end);
     qn__ranges_limits(qn__type_of(ir, param), &type_low, &type_high);
     if (top > QN__EXACT_LIMIT - high || least <= -QN__EXACT_LIMIT || most >= QN__EXACT_LIMIT) return;
+    bool below = qn__prove_at_most(&r->affine, start, strict - high, end);
     if (top + high > most) most = top + high;
     if (most > type_high) return;
     const qn__form *form = qn__ranges_opaque(r, param, least, most);
     qn__fact_at_most(&r->affine, start, 0, form);
+    if (below) qn__fact_at_most(&r->affine, form, strict - high, end);
 }
 
 /* --- structured operations ---------------------------------------------------------------------------------------- */
@@ -174,19 +190,24 @@ static void enter_counter(qn__ranges *r, qn__value param, qn__value body_param, 
 static void visit_for(qn__ranges *r, qn__instr_ref ref) {
     const qn__ir *ir = r->ir;
     qn__instr instr = ir->instrs[ref];
+    const qn__instr *yield = yield_of(ir, instr.regions[0]);
     qn__value first = ir->regions[instr.regions[0]].first_param;
     int64_t trips = most_trips(r, instr.args[0], instr.args[1]), step[2];
+    const qn__form *low = qn__ranges_form(r, instr.args[0]), *high = qn__ranges_form(r, instr.args[1]);
+    qn__form count;
     saved s = save(r);
     if (!r->in_stage) r->certain = false;
-    enter_index(r, first, instr.args[0], instr.args[1]);
+    const qn__form *iv = enter_index(r, first, instr.args[0], instr.args[1]);
+    bool counted = qn__form_add(&count, iv, low, -1);
     for (uint32_t k = 0; k < instr.result_count; k++)
-        if (step_of(ir, yield_of(ir, instr.regions[0])->args[k], first + 1 + k, 6, &step[0], &step[1]))
-            enter_carried(r, first + 1 + k, instr.args[2 + k], step, trips);
+        if (step_of(ir, yield->args[k], first + 1 + k, 6, &step[0], &step[1]))
+            enter_carried(r, first + 1 + k, instr.args[2 + k], step, counted ? &count : NULL, trips);
     walk(r, instr.regions[0]);
     restore(r, s);
+    counted = qn__form_add(&count, high, low, -1) && qn__prove(&r->affine, &count);
     for (uint32_t k = 0; k < instr.result_count; k++)
-        if (step_of(ir, yield_of(ir, instr.regions[0])->args[k], first + 1 + k, 6, &step[0], &step[1]))
-            enter_carried(r, instr.first_result + k, instr.args[2 + k], step, trips);
+        if (step_of(ir, yield->args[k], first + 1 + k, 6, &step[0], &step[1]))
+            enter_carried(r, instr.first_result + k, instr.args[2 + k], step, counted ? &count : NULL, trips);
 }
 
 static void visit_while(qn__ranges *r, qn__instr_ref ref) {

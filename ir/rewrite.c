@@ -23,6 +23,7 @@ void qn__rewrite_set(qn__rewrite *rewrite, qn__value from, qn__value to) {
     }
     rewrite->to = grown;
     rewrite->to[from] = to;
+    rewrite->changed = true;
 }
 
 void qn__rewrite_args(const qn__rewrite *rewrite, qn__ir *ir, qn__instr_ref instr) {
