@@ -1,5 +1,5 @@
 /* Every math function on sampled points against MPFR, on both engines: within 2 ULP, and the engines' bits agree.
-   With an argument: that many points per function (default 12000), and a table of the largest errors on stdout. */
+   With an argument: that many points per function (default 30000), and a table of the largest errors on stdout. */
 #include "evaluate.h"
 #include "reference.h"
 
@@ -86,7 +86,7 @@ static bool test(Function function, bool single, size_t n, bool table, void *con
 }
 
 int main(int argc, char **argv) {
-    size_t n = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 12000;
+    size_t n = argc > 1 ? (size_t)strtoull(argv[1], NULL, 10) : 30000;
     void *arrays[4];
     for (int i = 0; i < 4; i++) {
         arrays[i] = calloc(n ? n : 1, sizeof(double));
