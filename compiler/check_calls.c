@@ -79,10 +79,12 @@ static void complain_argument(qn__body *b, qn__node_id node, qn__node_id argumen
     const char *name = qn__check_name(b->c, qn__ast_get(b->ast, node)->name), *text = qn__source_text(b, argument);
     qn__term_id term = qn__node_term(b, argument);
     qn__diagnostic *d = qn__complain(b, ARGUMENT_TYPE, qn__ast_get(b->ast, argument)->span, QN__SAY(name));
+    bool alone = qn__ast_count(b->ast, node) == 1;
     qn__diagnostic_found(d, "%s", qn__term_text(b, term));
     if (!(set & ~QN__SET_FLOAT)) {
         qn__diagnostic_expected(d, "a float type: f16, bf16, f32 or f64");
-        qn__diagnostic_hint(d, "write %s(f64(%s))", name, text);
+        if (alone) qn__diagnostic_hint(d, "write %s(f64(%s))", name, text);
+        else qn__diagnostic_hint(d, "write f64(%s)", text);
     } else if (!(set & ~QN__SET_INT)) {
         qn__type only = set & (set - 1) ? QN__TYPE_NONE : (qn__type)__builtin_ctz(set);
         qn__diagnostic_expected(d, "%s", only ? qn__type_table[only].name : "an integer type");
@@ -172,17 +174,17 @@ static qn__term_id call_type(qn__body *b, const qn__pending_call *call, qn__node
     return call->item_f64 != QN__NO_REF && term == qn__term_of(QN__TYPE_F32) ? call->overload : term;
 }
 
-static void check_argument(qn__body *b, const qn__pending_call *call, qn__node_id node, uint32_t i) {
+static bool check_argument(qn__body *b, const qn__pending_call *call, qn__node_id node, uint32_t i) {
     qn__node_id params = qn__ast_child(b->ast, b->c->items[call->item].item.node, QN__FUNCTION_PARAMS);
     qn__node_id param = qn__ast_child(b->ast, params, i), argument = qn__ast_child(b->ast, node, i);
     qn__term_id wanted = call_type(b, call, qn__ast_child(b->ast, param, QN__PARAM_TYPE));
     qn__term_id found = qn__check_expression(b, argument);
-    if (qn__term_unify(b, found, wanted)) return;
+    if (qn__term_unify(b, found, wanted)) return true;
     const char *name = qn__check_name(b->c, qn__ast_get(b->ast, node)->name);
     qn__type_set set = qn__term_set(b, wanted);
     if (!(qn__term_set(b, found) & set) && !qn__term_type(b, wanted)) {
         complain_argument(b, node, argument, set);
-        return;
+        return false;
     }
     qn__diagnostic *d = qn__complain(b, ARGUMENT_TYPE, qn__ast_get(b->ast, argument)->span, QN__SAY(name));
     qn__diagnostic_found(d, "%s", qn__term_text(b, found));
@@ -191,6 +193,7 @@ static void check_argument(qn__body *b, const qn__pending_call *call, qn__node_i
         qn__diagnostic_note(d, qn__ast_name_span(b->ast, param), "parameter '%s'", qn__check_name(b->c, qn__ast_get(b->ast, param)->name));
     }
     if (qn__term_type(b, wanted)) qn__diagnostic_hint(d, "write %s(%s)", qn__term_text(b, wanted), qn__source_text(b, argument));
+    return false;
 }
 
 // Checks a call of a function; the terms of its results go to `terms`.
@@ -204,10 +207,14 @@ static bool check_function_call(qn__body *b, qn__node_id node, qn__pending_call 
         check_arguments_anyway(b, node);
         return false;
     }
-    for (uint32_t i = 0; i < qn__ast_count(b->ast, node); i++) check_argument(b, &call, node, i);
+    bool good = true;
+    for (uint32_t i = 0; i < qn__ast_count(b->ast, node); i++) good = check_argument(b, &call, node, i) && good;
     *count = qn__ast_count(b->ast, results);
     if (*count > QN__CHECK_RESULTS) *count = QN__CHECK_RESULTS;
-    for (uint32_t i = 0; i < *count; i++) terms[i] = call_type(b, &call, qn__ast_child(b->ast, results, i));
+    for (uint32_t i = 0; i < *count; i++) {
+        terms[i] = call_type(b, &call, qn__ast_child(b->ast, results, i));
+        if (!good && !qn__term_type(b, terms[i])) terms[i] = QN__TERM_ERROR; // what it would be is anyone's guess
+    }
     qn__set_node(b, node, QN__MEANS_FUNCTION, QN__NO_REF, QN__TERM_ERROR);
     return add_pending(b, call) != NULL;
 }

@@ -15,6 +15,28 @@ const char *qn__source_text(qn__body *b, qn__node_id node) {
     return copy ? copy : "...";
 }
 
+const char *qn__element_text(qn__body *b, uint32_t variable) {
+    static const char *const subscripts[] = {"", "[i]", "[i, j]", "[i, j, k]", "[i, j, k, l]"};
+    const qn__typed_variable *v = &b->t->variables[variable];
+    char text[120];
+    const char *tail = v->rank < 5 ? subscripts[v->rank] : "[i, j, ...]";
+    size_t length = strlen(v->name), more = strlen(tail);
+    if (length + more > sizeof text) return v->name;
+    memcpy(text, v->name, length);
+    memcpy(text + length, tail, more);
+    const char *copy = qn__arena_copy_string(b->c->arena, text, length + more);
+    return copy ? copy : v->name;
+}
+
+qn__diagnostic *qn__failing(qn__body *b, qn__diagnostic *d) {
+    b->failed = b->c->failed = true;
+    for (uint32_t i = 0; b->t && b->generics && i < b->t->type_argument_count; i++) {
+        const char *name = qn__check_name(b->c, qn__ast_get(b->ast, qn__ast_child(b->ast, b->generics, i))->name);
+        qn__diagnostic_note(d, QN__NO_SPAN, "with %s = %s", name, qn__type_table[b->t->type_arguments[i]].name);
+    }
+    return d;
+}
+
 // The type to which the other side should be cast: floats before integers before bool, then the wider.
 static qn__node_id cast_side(qn__body *b, qn__node_id left, qn__node_id right, qn__type *to) {
     qn__type x = qn__term_type(b, qn__node_term(b, left)), y = qn__term_type(b, qn__node_term(b, right));
@@ -103,9 +125,9 @@ static qn__term_id array_as_value(qn__body *b, qn__node_id node, uint32_t variab
     const qn__typed_variable *v = &b->t->variables[variable];
     qn__diagnostic *d = qn__complain(b, ARRAY_AS_VALUE, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
     static const char *const subscripts[] = {"", "i", "i, j", "i, j, k", "i, j, k, l"};
-    const char *s = v->rank < 5 ? subscripts[v->rank] : "...";
-    qn__diagnostic_hint(d, "write an element, %s[%s]", v->name, s);
-    if (b->level == QN__LEVEL_KERNEL && v->kind != QN__VARIABLE_LOCAL) qn__diagnostic_hint(d, "or reduce it: sum(%s: %s[%s])", s, v->name, s);
+    const char *s = v->rank < 5 ? subscripts[v->rank] : "...", *element = qn__element_text(b, variable);
+    qn__diagnostic_hint(d, "write an element, %s", element);
+    if (b->level == QN__LEVEL_KERNEL && v->kind != QN__VARIABLE_LOCAL) qn__diagnostic_hint(d, "or reduce it: sum(%s: %s)", s, element);
     b->info[variable].read = true;
     return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
 }
@@ -120,7 +142,7 @@ static void check_defined(qn__body *b, qn__node_id node, uint32_t variable) {
     qn__diagnostic *d = qn__complain(b, READ_BEFORE_WRITE, qn__ast_name_span(b->ast, node), QN__SAY(v->name));
     if (info->defined == QN__DEFINED_PART) qn__diagnostic_note(d, QN__NO_SPAN, "only some of its elements, or only on some ways here, have got a value");
     qn__diagnostic_note(d, v->span, "'%s' is declared here", v->name);
-    qn__diagnostic_hint(d, "assign all of '%s' before, like %s%s = ...", v->name, v->name, v->rank == 0 ? "" : v->rank == 1 ? "[i]" : "[i, j]");
+    qn__diagnostic_hint(d, "assign all of '%s' before: %s = ...", v->name, qn__element_text(b, variable));
     info->poisoned = true;
 }
 
@@ -318,7 +340,7 @@ static qn__term_id check_binary(qn__body *b, qn__node_id node) {
         good = false;
     }
     if (op == QN__BINARY_OP_REMAINDER && good) qn__check_remainder(b, node, x);
-    qn__term_id result = compares || set == QN__SET_BOOL ? qn__term_of(QN__TYPE_BOOL) : good ? x : QN__TERM_ERROR;
+    qn__term_id result = !good ? QN__TERM_ERROR : compares || set == QN__SET_BOOL ? qn__term_of(QN__TYPE_BOOL) : x;
     return qn__set_node(b, node, QN__MEANS_SELF, 0, result);
 }
 

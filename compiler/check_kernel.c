@@ -218,16 +218,15 @@ static void check_outputs(qn__body *b) {
             qn__diagnostic *d = qn__warn(b, UNUSED_PARAMETER, v->span, QN__SAY(v->name));
             qn__diagnostic_hint(d, "remove it, or name it '_%s'", v->name);
         }
-        if (v->kind != QN__VARIABLE_OUTPUT || info->poisoned || info->defined == QN__DEFINED_YES) continue;
-        const char *subs = v->rank == 0 ? "" : v->rank == 1 ? "[i]" : v->rank == 2 ? "[i, j]" : "[i, j, ...]";
+        if (v->kind != QN__VARIABLE_OUTPUT || info->poisoned || info->excused || info->defined == QN__DEFINED_YES) continue;
         if (info->defined == QN__DEFINED_PART) {
             qn__diagnostic *d = qn__complain(b, OUTPUT_SOMETIMES, v->span, QN__SAY(v->name));
             qn__diagnostic_note(d, QN__NO_SPAN, "a loop may run no round, and an if without else may do nothing");
-            qn__diagnostic_hint(d, "assign it before: %s%s = 0", v->name, subs);
+            qn__diagnostic_hint(d, "assign it before: %s = 0", qn__element_text(b, i));
         } else if (!info->written || !b->failed) {
             qn__diagnostic *d = qn__complain(b, UNASSIGNED_OUTPUT, v->span, QN__SAY(v->name));
             if (info->unknown_size) qn__diagnostic_hint(d, "write %s = keep(i: ... where ...)", v->name);
-            else qn__diagnostic_hint(d, "write %s%s = ...", v->name, subs);
+            else qn__diagnostic_hint(d, "write %s = ...", qn__element_text(b, i));
         }
     }
 }

@@ -343,7 +343,8 @@ void qn__complain_unknown_function(qn__body *b, qn__node_id node) {
     const char *near = qn__suggest_name(b, n->name, true);
     if (variable != QN__NO_REF) {
         qn__diagnostic_note(d, b->t->variables[variable].span, "'%s' is declared here; it is no function", name);
-        if (qn__ast_count(b->ast, node) > 0) qn__diagnostic_hint(d, "write %s[...] for an element, or %s * (...) for a product", name, name);
+        if (b->t->variables[variable].rank) qn__diagnostic_hint(d, "an element is written with [ ]: %s", qn__element_text(b, variable));
+        else qn__diagnostic_hint(d, "a product is written with *: %s * (...)", name);
     } else if (near) {
         qn__diagnostic_hint(d, "did you mean '%s'?", near);
     } else {

@@ -150,7 +150,7 @@ typedef struct qn__info {
     qn__term_id term;   // element type
     bool read, written, poisoned; // poisoned: its declaration had an error
     bool varying;       // differs from point to point (everything declared at point level, indices)
-    bool imprecise;     // warned or complained about already
+    bool excused;       // an error about its assignment was told: say nothing about what is missing
     uint8_t defined;    // arrays of the kernel that are not inputs
     bool kept;          // SIZE: existential, its keep has been seen
     bool unknown_size;  // OUTPUT: extent is existential
@@ -228,8 +228,9 @@ struct qn__body {
 };
 
 // Reports an error in a body. The text arguments follow as for qn__report.
-#define qn__complain(b, id, span, ...) ((b)->failed = true, (b)->c->failed = true, qn__report((b)->c->sink, QN__DIAG_##id, (span), __VA_ARGS__))
-#define qn__complain_plain(b, id, span) ((b)->failed = true, (b)->c->failed = true, qn__report((b)->c->sink, QN__DIAG_##id, (span), {.type = 0}))
+#define qn__complain(b, id, span, ...) qn__failing((b), qn__report((b)->c->sink, QN__DIAG_##id, (span), __VA_ARGS__))
+#define qn__complain_plain(b, id, span) qn__failing((b), qn__report((b)->c->sink, QN__DIAG_##id, (span), {.type = 0}))
+qn__diagnostic *qn__failing(qn__body *b, qn__diagnostic *d); // marks the body, and notes its type arguments
 #define qn__warn(b, id, span, ...) qn__report((b)->c->sink, QN__DIAG_##id, (span), __VA_ARGS__)
 
 // ---- check_names.c ----
@@ -298,6 +299,7 @@ qn__term_id qn__check_subscripts(qn__body *b, qn__node_id node, uint32_t variabl
 void qn__complain_types(qn__body *b, qn__node_id at, qn__node_id left, qn__node_id right, const char *what);
 void qn__complain_expected(qn__body *b, qn__node_id node, qn__term_id found, qn__term_id expected, const char *what);
 const char *qn__source_text(qn__body *b, qn__node_id node); // short, one line
+const char *qn__element_text(qn__body *b, uint32_t variable); // "y[i, j]", "s"
 static inline qn__typed_node *qn__node(qn__body *b, qn__node_id node) { return &b->t->nodes[node - b->t->item.first]; }
 qn__term_id qn__set_node(qn__body *b, qn__node_id node, qn__meaning meaning, uint32_t ref, qn__term_id term);
 static inline qn__term_id qn__node_term(qn__body *b, qn__node_id node) { return b->node_term[node - b->t->item.first]; }

@@ -20,9 +20,9 @@ static bool wants_bool(qn__ast_reduction op) {
     return op == QN__REDUCTION_OP_ANY || op == QN__REDUCTION_OP_ALL || op == QN__REDUCTION_OP_COUNT;
 }
 
-static void check_term(qn__body *b, qn__node_id node, qn__ast_reduction op, qn__term_id term) {
+static bool check_term(qn__body *b, qn__node_id node, qn__ast_reduction op, qn__term_id term) {
     qn__type_set set = wants_bool(op) ? QN__SET_BOOL : QN__SET_NUMBER;
-    if (qn__term_restrict(b, term, set)) return;
+    if (qn__term_restrict(b, term, set)) return true;
     const char *name = qn__ast_reduction_text(op), *text = qn__source_text(b, node);
     qn__diagnostic *d = qn__complain(b, REDUCTION_TYPE, qn__ast_get(b->ast, node)->span, QN__SAY(name), QN__SAY(qn__term_text(b, term)));
     qn__diagnostic_found(d, "%s", qn__term_text(b, term));
@@ -32,6 +32,7 @@ static void check_term(qn__body *b, qn__node_id node, qn__ast_reduction op, qn__
     else if (op == QN__REDUCTION_OP_MIN || op == QN__REDUCTION_OP_PROD) qn__diagnostic_hint(d, "write all(...: %s)", text);
     else if (op == QN__REDUCTION_OP_MAX) qn__diagnostic_hint(d, "write any(...: %s)", text);
     else qn__diagnostic_hint(d, "write i64(%s)", text);
+    return false;
 }
 
 // The indices of a list of ranges; returns how many were declared. Their numbers stand in the RANGE nodes.
@@ -69,13 +70,14 @@ qn__term_id qn__check_reduction(qn__body *b, qn__node_id node) {
     qn__ast_reduction op = (qn__ast_reduction)qn__ast_get(b->ast, node)->op;
     qn__node_id ranges = qn__ast_child(b->ast, node, QN__REDUCTION_RANGES), value = qn__ast_child(b->ast, node, QN__REDUCTION_VALUE);
     qn__term_id term = reduce_over(b, ranges, value, qn__ast_child(b->ast, node, QN__REDUCTION_WHERE));
-    check_term(b, value, op, term);
+    if (!check_term(b, value, op, term)) term = QN__TERM_ERROR;
     bool position = op == QN__REDUCTION_OP_ARGMIN || op == QN__REDUCTION_OP_ARGMAX;
     if (position && qn__ast_count(b->ast, ranges) > 1 && !(qn__node(b, node)->flags & QN__MULTIPLE)) {
         uint32_t count = qn__ast_count(b->ast, ranges);
         qn__diagnostic *d = qn__complain(b, RESULT_COUNT, qn__ast_get(b->ast, node)->span, QN__SAY(qn__ast_reduction_text(op)), QN__SAY_UINT(count));
         qn__diagnostic_expected(d, "one value");
         qn__diagnostic_hint(d, "take them apart first: let row, column = %s(...)", qn__ast_reduction_text(op));
+        return qn__set_node(b, node, QN__MEANS_OP, reduction_op(op), QN__TERM_ERROR);
     }
     bool whole = position || op == QN__REDUCTION_OP_COUNT;
     if (wants_bool(op) && !whole) term = qn__term_of(QN__TYPE_BOOL);

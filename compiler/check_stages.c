@@ -129,39 +129,66 @@ static uint32_t check_target(qn__body *b, qn__node_id target, bool whole, qn__te
     qn__set_node(b, target, QN__MEANS_VARIABLE, variable, *term);
     if (v->rank && !whole) {
         qn__diagnostic *d = qn__complain(b, WHOLE_ARRAY, n->span, QN__SAY(v->name));
-        const char *subs = v->rank == 1 ? "i" : v->rank == 2 ? "i, j" : "i, j, ...";
-        qn__diagnostic_expected(d, "an element on the left: %s[%s] = ...", v->name, subs);
-        qn__diagnostic_hint(d, "write %s[%s] = ..., for all %s at once", v->name, subs, subs);
+        qn__diagnostic_hint(d, "write %s = ...: that is for all elements at once", qn__element_text(b, variable));
         return QN__NO_REF;
     }
     return variable;
 }
 
 // ---- What a stage writes ----
+static bool mentions(qn__body *b, qn__node_id node, uint32_t variable, uint32_t depth) {
+    const qn__typed_node *t = qn__node(b, node);
+    if (qn__ast_kind_of(b->ast, node) == QN__AST_NAME) return t->meaning == QN__MEANS_VARIABLE && t->ref == variable;
+    for (uint32_t i = 0; i < qn__ast_count(b->ast, node) && depth < 100; i++) {
+        qn__node_id child = qn__ast_child(b->ast, node, i);
+        if (child && mentions(b, child, variable, depth + 1)) return true;
+    }
+    return false;
+}
+
 static void complain_collision(work *w, qn__node_id target, uint32_t loose, const char *array) {
     qn__body *b = w->b;
     const char *index = loose == QN__NO_REF ? "..." : b->t->variables[b->t->indices[loose].variable].name;
     qn__diagnostic *d = qn__complain(b, COLLISION, qn__ast_get(b->ast, target)->span, QN__SAY(index), QN__SAY(array));
     if (loose != QN__NO_REF) qn__diagnostic_note(d, b->t->variables[b->t->indices[loose].variable].span, "index '%s'", index);
     const char *text = qn__source_text(b, target);
+    bool absent = loose != QN__NO_REF && !mentions(b, target, b->t->indices[loose].variable, 0);
     qn__diagnostic_hint(d, "combine them: %s += ..., or min=, max=, *=", text);
-    qn__diagnostic_hint(d, "or subscript by '%s' alone: %s[%s]", index, array, index);
+    if (absent) qn__diagnostic_hint(d, "or reduce over it: %s = sum(%s: ...)", text, index);
+    else qn__diagnostic_hint(d, "or let each '%s' have its own element: %s[%s] = ...", index, array, index);
 }
 
-static void complain_coverage(work *w, uint32_t array, qn__node_id target) {
+// What is written of one dimension, when that is not all of it.
+static void note_dimension(work *w, qn__diagnostic *d, qn__node_id sub, uint32_t dimension, const qn__linear *extent) {
     qn__body *b = w->b;
+    const char *size = qn__linear_text(b, extent);
+    for (uint32_t k = 0; k < w->stage.index_count; k++) {
+        const qn__typed_index *index = &b->t->indices[w->stage.indices[k]];
+        if (qn__node(b, sub)->meaning != QN__MEANS_VARIABLE || qn__node(b, sub)->ref != index->variable) continue;
+        if (qn__range_is_full(b, index, extent)) return;
+        if (index->begin && index->end) {
+            qn__diagnostic_note(d, QN__NO_SPAN, "dimension %u has %s elements; '%s' is only in %s..%s", dimension, size, b->t->variables[index->variable].name,
+                                qn__source_text(b, index->begin), qn__source_text(b, index->end));
+            return;
+        }
+    }
+    qn__diagnostic_note(d, QN__NO_SPAN, "dimension %u has %s elements; it is written at %s", dimension, size, qn__source_text(b, sub));
+}
+
+static void complain_coverage(work *w, uint32_t number) {
+    qn__body *b = w->b;
+    uint32_t array = b->t->targets[number].array;
+    qn__node_id target = b->t->targets[number].node;
     const qn__typed_variable *v = &b->t->variables[array];
     qn__diagnostic *d = qn__complain(b, COVERAGE, qn__ast_get(b->ast, target)->span, QN__SAY(v->name));
     for (uint32_t i = 0; i < v->rank; i++) {
         qn__node_id sub = qn__ast_kind_of(b->ast, target) == QN__AST_INDEX ? qn__ast_child(b->ast, target, i) : QN__NO_NODE;
-        if (sub) qn__diagnostic_note(d, QN__NO_SPAN, "dimension %u has %s elements; it is written at %s", i, qn__linear_text(b, &b->info[array].extent[i]), qn__source_text(b, sub));
+        if (sub) note_dimension(w, d, sub, i, &b->info[array].extent[i]);
     }
-    if (w->stage.kind == QN__STAGE_POINTS && qn__ast_kind_of(b->ast, w->stage.node) == QN__AST_FOR_BLOCK) {
-        qn__diagnostic_hint(d, "assign all of it before: %s[...] = 0", v->name);
-    } else {
-        qn__diagnostic_hint(d, "say what the others are: else 0");
-        qn__diagnostic_hint(d, "or assign all of it before");
-    }
+    bool block = qn__ast_kind_of(b->ast, w->stage.node) == QN__AST_FOR_BLOCK;
+    if (block && b->target_depth[number]) qn__diagnostic_note(d, QN__NO_SPAN, "the assignment is not always executed");
+    if (!block) qn__diagnostic_hint(d, "say what the others are: else 0");
+    qn__diagnostic_hint(d, "%sassign all of it before: %s = 0", block ? "" : "or ", qn__element_text(b, array));
 }
 
 static void decide_copy(work *w, qn__typed_target *target) {
@@ -194,7 +221,8 @@ static void decide_target(work *w, uint32_t number, bool combine) {
         qn__diagnostic_hint(d, "assign all of '%s' before", name);
     } else if (combine && target->initialises && info->loop_depth < b->loop_depth) {
         qn__diagnostic *d = qn__complain(b, COMBINE_IN_LOOP, qn__ast_get(b->ast, target->node)->span, QN__SAY(name));
-        qn__diagnostic_hint(d, "assign it before the loop, like %s = 0", qn__source_text(b, target->node));
+        qn__diagnostic_hint(d, "assign it before the loop: %s = 0", qn__element_text(b, target->array));
+        b->info[target->array].excused = true;
     }
 }
 
@@ -228,7 +256,7 @@ static void decide_coverage(work *w) {
         target->full = full;
         if (info->defined == QN__DEFINED_YES || full) continue;
         if (info->unknown_size) continue; // complained about elsewhere
-        if (!b->failed) complain_coverage(w, target->array, target->node);
+        if (!b->failed) complain_coverage(w, i);
         info->defined = QN__DEFINED_YES; // said once
     }
     for (uint32_t i = w->stage.first_target; i < end; i++) {
@@ -311,11 +339,19 @@ static void point_assign(qn__body *b, qn__node_id node) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
         uint32_t array = check_target(b, target, false, &terms[i]);
         good &= array != QN__NO_REF;
-        if (array != QN__NO_REF && b->info[array].unknown_size) complain_unknown_size(b, target, array);
+        if (array != QN__NO_REF && b->info[array].unknown_size) {
+            complain_unknown_size(b, target, array);
+            good = false;
+        }
         qn__add_target(b, (qn__typed_target){.node = target, .array = array, .variable = QN__NO_REF, .combine = combine});
     }
     if (count > QN__CHECK_RESULTS) count = QN__CHECK_RESULTS;
-    if (qn__check_values(b, values, count, found, n->span)) {
+    qn__node_id value_name = qn__ast_count(b->ast, values) ? qn__ast_child(b->ast, values, 0) : QN__NO_NODE;
+    bool whole = !good && value_name && qn__ast_kind_of(b->ast, value_name) == QN__AST_NAME; // y = x: said already
+    if (whole) {
+        uint32_t variable = qn__lookup(b, qn__ast_get(b->ast, value_name)->name);
+        if (variable != QN__NO_REF) b->info[variable].read = true;
+    } else if (qn__check_values(b, values, count, found, n->span)) {
         for (uint32_t i = 0; i < count; i++) {
             qn__node_id target = qn__ast_child(b->ast, targets, i);
             qn__node_id value = qn__ast_child(b->ast, values, qn__ast_count(b->ast, values) == count ? i : 0);
@@ -327,7 +363,7 @@ static void point_assign(qn__body *b, qn__node_id node) {
     }
     add_else(&w, otherwise, terms, count);
     w.stage.kind = (uint8_t)(w.stage.index_count ? QN__STAGE_POINTS : QN__STAGE_SCALAR);
-    if (work_ranges(&w) && good) decide(&w);
+    if (good && work_ranges(&w)) decide(&w);
     else for (uint32_t i = w.stage.first_target; i < b->t->target_count; i++) {
         if (b->t->targets[i].array != QN__NO_REF) b->info[b->t->targets[i].array].defined = QN__DEFINED_YES;
     }
@@ -384,6 +420,10 @@ static void keep_assign(qn__body *b, qn__node_id node, qn__node_id keep) {
         qn__diagnostic *d = qn__complain_plain(b, KEEP_PLACE, qn__ast_get(b->ast, keep)->span);
         qn__diagnostic_expected(d, "a statement of the kernel itself, not inside loop or if: an output has one size");
         qn__diagnostic_hint(d, "put the condition into the keep: where ... and ...");
+        for (uint32_t i = 0; i < wanted; i++) {
+            uint32_t variable = qn__lookup(b, qn__ast_get(b->ast, qn__ast_child(b->ast, targets, i))->name);
+            if (variable != QN__NO_REF) b->info[variable].excused = true;
+        }
     }
     if (qn__ast_get(b->ast, node)->op != QN__ASSIGN_OP_SET || qn__ast_child(b->ast, node, QN__ASSIGN_DOMAIN) || qn__ast_child(b->ast, node, QN__ASSIGN_ELSE)) {
         qn__diagnostic *d = qn__complain_plain(b, KEEP_FORM, qn__ast_get(b->ast, node)->span);
@@ -400,13 +440,13 @@ static void keep_assign(qn__body *b, qn__node_id node, qn__node_id keep) {
 
 // ---- Scan ----
 // The index of the scan must be a subscript of the target, alone, or the target a whole array of one dimension.
-static void scan_domain(work *w, qn__node_id target, qn__node_id scan, uint32_t *scan_index) {
+static bool scan_domain(work *w, qn__node_id target, qn__node_id scan, uint32_t *scan_index) {
     qn__body *b = w->b;
     qn__node_id range = qn__ast_child(b->ast, scan, QN__SCAN_RANGE);
     b->no_stage_index = true;
     *scan_index = qn__declare_range(b, range, QN__VARIABLE_INDEX);
     b->no_stage_index = false;
-    if (qn__ast_kind_of(b->ast, target) == QN__AST_NAME) return;
+    if (qn__ast_kind_of(b->ast, target) == QN__AST_NAME) return true;
     bool let = qn__ast_kind_of(b->ast, target) == QN__AST_LET_ARRAY;
     qn__node_id list = let ? qn__ast_child(b->ast, target, QN__LET_ARRAY_INDICES) : target;
     bool found = false;
@@ -420,10 +460,11 @@ static void scan_domain(work *w, qn__node_id target, qn__node_id scan, uint32_t 
             introduce_indices(w, sub, 0);
         }
     }
-    if (found) return;
+    if (found) return true;
     const char *name = qn__check_name(b->c, qn__ast_get(b->ast, range)->name);
     qn__diagnostic *d = qn__complain(b, SCAN_TARGET, let ? qn__ast_name_span(b->ast, target) : qn__ast_get(b->ast, target)->span, QN__SAY(name));
-    qn__diagnostic_hint(d, "write it there: %s[%s] = ...", qn__check_name(b->c, qn__ast_get(b->ast, target)->name), name);
+    qn__diagnostic_hint(d, "write it there: %s[..., %s] = ...", qn__check_name(b->c, qn__ast_get(b->ast, target)->name), name);
+    return false;
 }
 
 static bool scan_length_fits(qn__body *b, uint32_t scan_index, uint32_t array) {
@@ -479,7 +520,7 @@ static void scan_assign(qn__body *b, qn__node_id node, qn__node_id scan) {
         qn__diagnostic *d = qn__complain_plain(b, SCAN_FORM, qn__ast_get(b->ast, node)->span);
         qn__diagnostic_expected(d, "y[i] = scan(sum, i: value)");
     }
-    scan_domain(&w, target, scan, &scan_index);
+    bool placed = scan_domain(&w, target, scan, &scan_index);
     b->stage_first = b->stage_indices;
     uint32_t array = check_target(b, target, true, &term);
     if (array != QN__NO_REF && b->info[array].unknown_size) {
@@ -496,7 +537,7 @@ static void scan_assign(qn__body *b, qn__node_id node, qn__node_id scan) {
     if (array != QN__NO_REF && !qn__term_unify(b, value, term)) qn__complain_expected(b, scan, value, term, "the assigned value");
     bool good = work_ranges(&w);
     good = qn__infer_range(b, scan_index, w.uses) && good;
-    if (good && array != QN__NO_REF) scan_coverage(&w, target, array, scan_index);
+    if (good && placed && array != QN__NO_REF) scan_coverage(&w, target, array, scan_index);
     else if (array != QN__NO_REF) b->info[array].defined = QN__DEFINED_YES;
     work_end(&w);
 }
