@@ -54,6 +54,8 @@ int cli_types(const cli_options *options, qn_type types[CLI_MAX_TYPES], size_t *
     *count = 0;
     for (const char *text = options->types; text && *text;) {
         char name[32];
+        const size_t prefix = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
+        if (text[prefix] == '=') text += prefix + 1; /* "T=f32": the order counts, the name is for the reader */
         const size_t length = strcspn(text, ",");
         if (*count == CLI_MAX_TYPES || length >= sizeof name) return cli_fail(QN_USAGE, "--type: too many or too long types");
         memcpy(name, text, length);
