@@ -1,4 +1,4 @@
-// Fuzzes the front end alone: tokens, tree, messages. The first byte chooses how much memory there is, so that running
+// Fuzzes the front end: tokens, tree, checker, messages. The first byte chooses how much memory there is, so that running
 // out of it is tried everywhere; the file may import itself and a second name. Checked beside the sanitizers: a failed
 // parse has a message, spans lie in their files, children come before parents, heights stay below their limit.
 #include <stddef.h>
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/check.h"
 #include "compiler/dump.h"
 #include "compiler/lexer.h"
 #include "compiler/loader.h"
@@ -63,7 +64,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     qn__program program;
     if (arena && qn__program_init(&program, arena)) {
         qn__import_reader reader = {.user = &in, .read = read_import};
-        bool parsed = qn__program_parse(&program, "fuzz.qn", in.text, in.length, &reader, true);
+        bool parsed = qn__program_parse(&program, "fuzz.qn", in.text, in.length, &reader, data[0] % 2);
+        if (parsed) {
+            qn__checker *checker = qn__checker_create(program.ast, &program.sources, arena, &program.sink);
+            parsed = checker && qn__check_module(checker);
+            if (!parsed && qn__arena_failed(arena) && !program.sink.errors)
+                qn__report(&program.sink, QN__DIAG_OUT_OF_MEMORY, QN__NO_SPAN);
+        }
         if (program.sources.count) {
             check_messages(&program, parsed);
             check_tree(&program);
