@@ -47,10 +47,48 @@ static qn__image emit(const qn__ir *ir) {
     return image;
 }
 
-static qn__ir *read_ir(qn__arena *arena, const char *text) {
+/* The text form wants each value's name once; here a region may use a name again: later definitions get a number behind it. */
+typedef struct alias { char name[16]; int number, depth; } alias;
+
+static void unique_names(const char *text, char *out) {
+    static alias seen[256];
+    int count = 0, depth = 0, next = 0;
+    while (*text) {
+        if (*text == '{') depth++;
+        if (*text == '}') depth--;
+        if (*text == '}')
+            for (int i = 0; i < count; i++)
+                if (seen[i].depth > depth) seen[i].name[0] = '.'; /* out of scope, but its name is taken */
+        if (*text != '%') {
+            *out++ = *text++;
+            continue;
+        }
+        size_t length = strspn(text + 1, "abcdefghijklmnopqrstuvwxyz0123456789") + 1;
+        int found = -1, taken = 0;
+        for (int i = 0; i < count; i++) {
+            if (!strncmp(seen[i].name + 1, text + 1, length - 1) && strlen(seen[i].name) == length) {
+                taken = 1;
+                if (seen[i].name[0] == '%') found = i;
+            }
+        }
+        if (text[length] == ':') {
+            found = count++;
+            seen[found] = (alias){.number = taken ? ++next : 0, .depth = depth};
+            snprintf(seen[found].name, sizeof seen[found].name, "%.*s", (int)length, text);
+        }
+        out += sprintf(out, "%.*s", (int)length, text);
+        if (found >= 0 && seen[found].number) out += sprintf(out, ".%d", seen[found].number);
+        text += length;
+    }
+    *out = 0;
+}
+
+static qn__ir *read_ir(qn__arena *arena, const char *short_text) {
+    static char text[8192];
+    unique_names(short_text, text);
     const char *message = NULL;
     qn__ir *ir = qn__ir_read(arena, text, strlen(text), &message);
-    cr_assert(ir, "%s", message ? message : "not read");
+    cr_assert(ir, "%s\n%s", message ? message : "not read", text);
     qn__text report = QN__TEXT_EMPTY;
     cr_assert(qn__verify(ir, &report), "%s", qn__text_bytes(&report));
     qn__text_free(&report);
@@ -235,4 +273,178 @@ Test(interpret, random_kernels) {
 
 Test(interpret, random_kernels_with_faults) {
     for (uint64_t seed = 1; seed <= random_count(); seed++) check_random(seed + (1 << 20), true);
+}
+
+/* --- stages ------------------------------------------------------------------------------------------------------- */
+
+enum { LARGE = 20000 };
+
+typedef struct trial { qn__frame frame; qn__view views[4]; float x[LARGE]; double out[LARGE]; int64_t numbers[LARGE]; } trial;
+
+/* Arrays: 0 f32 x[n] (input), 1 f64 or anything out[n], 2 i64 numbers[n]; one size, one scalar. */
+static trial *make_trial(int64_t n, uint64_t seed) {
+    trial *t = calloc(1, sizeof *t);
+    static int64_t sizes[1];
+    static uint64_t scalars[1];
+    sizes[0] = n;
+    scalars[0] = 3;
+    t->frame = (qn__frame){.scalars = scalars, .sizes = sizes, .views = t->views, .stop = &never, .services = &services};
+    t->views[0] = (qn__view){.data = t->x, .extent = {n}, .stride = {1}};
+    t->views[1] = (qn__view){.data = t->out, .extent = {n}, .stride = {1}};
+    t->views[2] = (qn__view){.data = t->numbers, .extent = {n}, .stride = {1}};
+    for (int64_t i = 0; i < LARGE; i++) {
+        t->x[i] = (float)((double)(random_next(&seed) % 100000) / 777.0 - 60.0);
+        t->numbers[i] = (int64_t)(random_next(&seed) % 1000);
+    }
+    return t;
+}
+
+/* Both ways on equal arrays: the same fault or the same bytes. Returns the fault kind. */
+static int32_t compare(const char *text, int64_t n) {
+    qn__arena *arena = qn__arena_create(0);
+    qn__ir *ir = read_ir(arena, text);
+    trial *walked = make_trial(n, 5), *run = make_trial(n, 5);
+    int32_t expected = walk_kernel(ir, &walked->frame), kind = interpret(ir, &run->frame);
+    cr_assert_eq(kind, expected, "n %ld: fault %d, expected %d", n, kind, expected);
+    if (kind)
+        cr_assert(run->frame.fault.index == walked->frame.fault.index && run->frame.fault.iteration == walked->frame.fault.iteration &&
+                      run->frame.fault.location == walked->frame.fault.location,
+                  "n %ld: fault at point %ld, expected %ld", n, run->frame.fault.iteration, walked->frame.fault.iteration);
+    for (int a = 1; a < 3 && !kind; a++) {
+        cr_assert_eq(run->views[a].extent[0], walked->views[a].extent[0]);
+        cr_assert(!memcmp(run->views[a].data, walked->views[a].data, (size_t)run->views[a].extent[0] * 8), "n %ld: array %d", n, a);
+    }
+    free(walked);
+    free(run);
+    qn__arena_destroy(arena);
+    return kind;
+}
+
+static const int64_t lengths[] = {0, 1, 2, 3, 63, 64, 65, 127, 128, 129, 1000, 4095, 4096, 4097, 8192, 8193, 12289, 16385, 20000};
+enum { LENGTHS = sizeof lengths / sizeof *lengths };
+
+static void compare_all(const char *text) {
+    for (int i = 0; i < LENGTHS; i++) compare(text, lengths[i]);
+}
+
+#define HEAD "kernel k\narray x in f32 [%n]\narray out out f64 [%n]\narray numbers inout i64 [%n]\n"
+#define BODY "body {\n %n: i64 = size 0\n %z: i64 = const 0\n %one: i64 = const 1\n"
+
+/* A sum in lanes order, stored to out[0] when there is one. */
+static const char sum_text[] = HEAD BODY
+    " %init: f32 = const 0.0\n"
+    " %s: f32 = reduce %z, %n, %init {%i: i64, %a: f32 ->\n  %v: f32 = load x[%i]\n  %b: f32 = fma %v, %v, %a\n  yield %b\n }"
+    " {%a: f32, %b: f32 ->\n  %c: f32 = add %a, %b\n  yield %c\n }\n"
+    " %d: f64 = convert %s\n"
+    " parallel 1 %z, %n {%i: i64 ->\n  store out[%i], %d\n  yield\n }\n yield\n}\n";
+
+/* Two accumulators, a combine of several operations: the largest value and its first index; with a check, so that terms come in order. */
+static const char argmax_text[] = HEAD BODY
+    " %low: f32 = const -1000.0\n %none: i64 = const -1\n"
+    " %m: f32, %at: i64 = reduce %z, %n, %low, %none {%i: i64, %a: f32, %k: i64 ->\n"
+    "  check_index %i, %n\n  %v: f32 = load x[%i]\n  %more: bool = gt %v, %a\n  %a2: f32 = select %more, %v, %a\n"
+    "  %k2: i64 = select %more, %i, %k\n  yield %a2, %k2\n }"
+    " {%a: f32, %k: i64, %b: f32, %l: i64 ->\n"
+    "  %more: bool = gt %b, %a\n  %same: bool = eq %a, %b\n  %before: bool = lt %l, %k\n  %both: bool = and %same, %before\n"
+    "  %right: bool = or %more, %both\n  %r: f32, %s: i64 = if %right {\n   yield %b, %l\n  } {\n   yield %a, %k\n  }\n  yield %r, %s\n }\n"
+    " %d: f64 = convert %m\n"
+    " parallel 1 %z, %n {%i: i64 ->\n  store out[%i], %d\n  store numbers[%i], %at\n  yield\n }\n yield\n}\n";
+
+static const char scan_text[] = HEAD BODY
+    " %init: f64 = const 0.5\n"
+    " scan %z, %n, %init FLAG {%i: i64 ->\n  %v: f32 = load x[%i]\n  %w: f64 = convert %v\n  yield %w\n }"
+    " {%a: f64, %b: f64 ->\n  %c: f64 = add %a, %b\n  yield %c\n }"
+    " {%i: i64, %v: f64 ->\n  store out[%i], %v\n  yield\n }\n yield\n}\n";
+
+Test(interpret, sums_in_lanes_order) { compare_all(sum_text); }
+Test(interpret, argmax_with_two_accumulators) { compare_all(argmax_text); }
+
+Test(interpret, scans) {
+    char text[2048];
+    const char *flag = strstr(scan_text, "FLAG");
+    for (int exclusive = 0; exclusive < 2; exclusive++) {
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(flag - scan_text), scan_text, exclusive ? "!exclusive" : "", flag + 4);
+        compare_all(text);
+    }
+}
+
+Test(interpret, keep_of_two_arrays) {
+    compare_all(
+        "kernel k\narray x in f32 [%n]\narray out out f64 [%m]\narray numbers out i64 [%m]\n" BODY
+        " %limit: f32 = const 10.0\n"
+        " %m: i64 = keep [out, numbers] %z, %n {%i: i64 ->\n  %v: f32 = load x[%i]\n  %c: bool = gt %v, %limit\n"
+        "  if %c {\n   %w: f64 = convert %v\n   push %w, %i\n   yield\n  } {\n   yield\n  }\n  yield\n }\n yield\n}\n");
+}
+
+Test(interpret, buffers_exchanged_in_a_loop) {
+    for (int64_t n = 0; n < 70; n += 13)
+        compare("kernel k\narray x in f32 [%n]\narray out out f64 [%n]\narray numbers inout i64 [%n]\narray t temp i64 [%n]\n" BODY
+                " alloc t[%n]\n %steps: i64 = const 5\n"
+                " for %z, %steps {%s: i64 ->\n"
+                "  parallel 1 %z, %n {%i: i64 ->\n   %v: i64 = load numbers[%i]\n   %w: i64 = add %v, %s\n   %u: i64 = mul %w, %w\n"
+                "   store t[%i], %u\n   yield\n  }\n  swap numbers, t\n  yield\n }\n"
+                " parallel 1 %z, %n {%i: i64 ->\n  %v: i64 = load numbers[%i]\n  %d: f64 = convert %v\n  store out[%i], %d\n  yield\n }\n"
+                " yield\n}\n",
+                n);
+}
+
+Test(interpret, faults_are_the_lowest_point) {
+    int32_t kind = compare("kernel k\nfile \"k.qn\"\narray x in f32 [%n]\narray out out f64 [%n]\narray numbers inout i64 [%n]\n" BODY
+                           " %limit: i64 = const 990\n %d: f64 = const 1.0\n"
+                           " parallel 1 %z, %n {%i: i64 ->\n  %v: i64 = load numbers[%i]\n  check_index %v, %limit @7:3+2\n"
+                           "  store out[%i], %d\n  yield\n }\n yield\n}\n",
+                           5000);
+    cr_assert_eq(kind, QN__FAULT_INDEX);
+}
+
+Test(interpret, a_reduction_faults_at_its_first_bad_term) {
+    int32_t kind = compare("kernel k\nfile \"k.qn\"\narray x in f32 [%n]\narray out out f64 [%n]\narray numbers inout i64 [%n]\n" BODY
+                           " %limit: i64 = const 990\n"
+                           " %s: i64 = reduce %one, %n, %z {%i: i64, %a: i64 ->\n  %v: i64 = load numbers[%i]\n"
+                           "  check_index %v, %limit @7:3+2\n  %b: i64 = add %a, %v\n  yield %b\n }"
+                           " {%a: i64, %b: i64 ->\n  %c: i64 = add %a, %b\n  yield %c\n }\n"
+                           " store numbers[%z], %s\n yield\n}\n",
+                           5000);
+    cr_assert_eq(kind, QN__FAULT_INDEX);
+}
+
+/* --- host functions, cancellation --------------------------------------------------------------------------------- */
+
+static double host(int8_t a, uint16_t b, float c, double d, bool e) { return a + b * 2 + (double)c * 3 + d * 5 + (e ? 100 : 0); }
+static int16_t narrow(int32_t a) { return (int16_t)(a - 5); }
+
+Test(interpret, host_functions) {
+    qn__arena *arena = qn__arena_create(0);
+    qn__ir *ir = read_ir(arena,
+                         "kernel k\nextern host(i8, u16, f32, f64, bool) -> f64\nextern narrow(i32) -> i16\n"
+                         "array x in f32 [%n]\narray out out f64 [%n]\narray numbers inout i64 [%n]\n" BODY
+                         " %a: i8 = const -3\n %b: u16 = const 65535\n %c: f32 = const 0.5\n %d: f64 = const 0.25\n %t: bool = const true\n"
+                         " %q: i32 = const -10\n"
+                         " parallel 1 %z, %n {%i: i64 ->\n  %r: f64 = extern_call #0 host(%a, %b, %c, %d, %t)\n  store out[%i], %r\n"
+                         "  %m: i16 = extern_call #1 narrow(%q)\n  %w: i64 = convert %m\n  store numbers[%i], %w\n  yield\n }\n yield\n}\n");
+    trial *t = make_trial(3, 1);
+    void *externs[2];
+    double (*f)(int8_t, uint16_t, float, double, bool) = host;
+    int16_t (*g)(int32_t) = narrow;
+    memcpy(&externs[0], &f, sizeof f);
+    memcpy(&externs[1], &g, sizeof g);
+    t->frame.externs = externs;
+    cr_assert_eq(interpret(ir, &t->frame), 0);
+    cr_assert_eq(t->out[2], host(-3, 65535, 0.5F, 0.25, true));
+    cr_assert_eq(t->numbers[2], -15);
+    free(t);
+    qn__arena_destroy(arena);
+}
+
+Test(interpret, endless_loops_stop, .timeout = 10) {
+    qn__arena *arena = qn__arena_create(0);
+    qn__ir *ir = read_ir(arena, HEAD BODY " %r: i64 = while %z {%i: i64 ->\n  %t: bool = ge %i, %z\n  yield %t\n } {%i: i64 ->\n"
+                                          "  %j: i64 = xor %i, %one\n  yield %j\n }\n yield\n}\n");
+    trial *t = make_trial(3, 1);
+    t->frame.stop = &always;
+    stop_kind = QN__FAULT_CANCELLED;
+    cr_assert_eq(interpret(ir, &t->frame), QN__FAULT_CANCELLED);
+    cr_assert_eq(t->frame.fault.kind, QN__FAULT_CANCELLED);
+    free(t);
+    qn__arena_destroy(arena);
 }
