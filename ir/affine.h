@@ -33,11 +33,11 @@ typedef struct qn__base {
     uint32_t products, next_product; /* the products of which this is the left factor: base plus 1 */
     int64_t low, high;
     uint32_t order;                 /* later ones depend on earlier ones */
-    uint32_t links;                 /* the facts that mention it: latest link plus 1 */
+    uint32_t links[2];              /* the facts that mention it with a negative, positive factor: latest link plus 1 */
     qn__choice choice;              /* yes is NULL: none */
 } qn__base;
 
-typedef struct qn__fact_link { uint32_t base, fact, next; } qn__fact_link;
+typedef struct qn__fact_link { uint32_t base, fact, next; bool positive; } qn__fact_link;
 
 typedef struct qn__affine qn__affine;
 struct qn__affine {
@@ -46,6 +46,7 @@ struct qn__affine {
     qn__form *facts;      size_t fact_count, fact_capacity;
     qn__fact_link *links; size_t link_count, link_capacity;
     uint32_t budget;      /* steps left for the present question */
+    uint32_t spent;       /* steps of all questions so far */
     /* Adds the facts that a condition's truth implies. */
     void (*assume)(qn__affine *affine, qn__value cond, bool truth);
 };

@@ -66,7 +66,7 @@ void qn__ranges_alias(qn__ranges *r, qn__value value, qn__value known) {
 static bool has_facts(const qn__ranges *r, const qn__form *form) {
     for (uint32_t i = 0; i < form->count; i++) {
         const qn__base *base = &r->affine.bases[form->terms[i].base];
-        if (base->links || base->choice.yes || !base->value) return true;
+        if (base->links[0] || base->links[1] || base->choice.yes || !base->value) return true;
     }
     return false;
 }
