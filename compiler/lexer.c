@@ -184,7 +184,10 @@ static bool lex_slip(lexer *l) {
     }
     l->at += length;
     qn__report_slip(l->sink, span_of(l, begin, l->at), slip);
-    add(l, slip->meant, begin, l->at);
+    qn__token_kind before = l->out->count ? (qn__token_kind)l->out->items[l->out->count - 1].kind : QN__TOKEN_END;
+    bool after_value = before == QN__TOKEN_RIGHT_PAREN || before == QN__TOKEN_RIGHT_SQUARE ||
+                       qn__token_sort_of(before) == QN__SORT_VALUE;
+    add(l, slip->meant == QN__TOKEN_NOT && after_value ? QN__TOKEN_INVALID : slip->meant, begin, l->at);
     return true;
 }
 

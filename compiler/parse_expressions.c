@@ -12,23 +12,42 @@ static qn__node_id error_node(qn__parser *p, uint32_t first) {
     return qn__parse_make(p, (qn__ast_node){.kind = QN__AST_ERROR}, first, NULL, 0);
 }
 
-void qn__parse_hint_after(qn__parser *p, qn__diagnostic *d) {
+// Words and signs of other languages where an operator was expected, and what to write.
+static const struct { const char *word, *hint; } operator_words[] = {
+    {"[", "all subscripts stand in one pair of brackets, as in 'a[i, j]'"},
+    {"?", "a choice is written 'if condition { a } else { b }'"},
+    {"if", "a choice is written 'if condition { a } else { b }'"},
+    {".", "values have no members; the sizes of arrays are the names in the kernel's signature"},
+    {"=", "compare with '=='"},
+    {"mod", "the remainder is written '%'"},
+    {"div", "'/' on integers truncates"},
+    {"xor", "exclusive or is written '^'"},
+    {"where", "'where' belongs to a reduction or keep with an index, as in 'sum(i: x[i] where x[i] > 0.0)'"},
+    {"in", "an index and its range are followed by ':', as in 'sum(i in 0..n: x[i])'"},
+};
+
+static bool begins_statement(qn__token_kind kind) {
+    return kind == QN__TOKEN_LET || kind == QN__TOKEN_VAR || kind == QN__TOKEN_LOOP || kind == QN__TOKEN_WHILE ||
+           kind == QN__TOKEN_BREAK || kind == QN__TOKEN_CONTINUE || kind == QN__TOKEN_FOR;
+}
+
+void qn__parse_hint_after(qn__parser *p, qn__diagnostic *d, qn__token_kind expected) {
     const qn__token *token = qn__parse_token(p);
-    bool newline = token->flags & QN__TOKEN_NEWLINE;
-    if (newline && !p->parens) return;
+    if ((token->flags & QN__TOKEN_NEWLINE) && !p->parens) return;
     const char *text = qn__parse_spelling(p, token);
-    if (token->kind == QN__TOKEN_LEFT_SQUARE)
-        qn__diagnostic_hint(d, "all subscripts stand in one pair of brackets, as in 'a[i, j]'");
-    else if (token->kind == QN__TOKEN_QUESTION || token->kind == QN__TOKEN_IF)
-        qn__diagnostic_hint(d, "a choice is written 'if condition { a } else { b }'");
-    else if (token->kind == QN__TOKEN_DOT)
-        qn__diagnostic_hint(d, "values have no members; the sizes of arrays are the names in the kernel's signature");
-    else if (token->kind == QN__TOKEN_ASSIGN)
-        qn__diagnostic_hint(d, "compare with '=='");
-    else if (token->kind == QN__TOKEN_COLON || !strcmp(text, "then") || !strcmp(text, "do"))
+    bool value = token->kind == QN__TOKEN_NAME || token->kind == QN__TOKEN_INTEGER || token->kind == QN__TOKEN_FLOAT;
+    if (expected == QN__TOKEN_LEFT_BRACE && token->kind != QN__TOKEN_ASSIGN && token->kind != QN__TOKEN_DOT) {
         qn__diagnostic_hint(d, "a block stands in '{ }'");
-    else if (token->kind == QN__TOKEN_NAME || token->kind == QN__TOKEN_INTEGER || token->kind == QN__TOKEN_FLOAT)
-        qn__diagnostic_hint(d, "an operator or a comma may be missing before '%s'", text);
+        return;
+    }
+    for (size_t i = 0; i < sizeof operator_words / sizeof *operator_words; i++) {
+        if (strcmp(operator_words[i].word, text)) continue;
+        qn__diagnostic_hint(d, "%s", operator_words[i].hint);
+        return;
+    }
+    if (begins_statement((qn__token_kind)token->kind))
+        qn__diagnostic_hint(d, "begin a new line, or write ';', before '%s'", text);
+    else if (value) qn__diagnostic_hint(d, "an operator or a comma may be missing before '%s'", text);
 }
 
 // ---- Ranges ----
@@ -39,6 +58,11 @@ qn__node_id qn__parse_range(qn__parser *p) {
     qn__ast_node node = {.kind = QN__AST_RANGE};
     if (!qn__parse_name(p, &node, "an index")) return QN__NO_NODE;
     qn__node_id bounds[2] = {QN__NO_NODE, QN__NO_NODE};
+    if (qn__parse_kind(p) == QN__TOKEN_ASSIGN) {
+        qn__diagnostic *d =
+            qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_span(p), QN__SAY("'in' and a range"), QN__SAY("'='"));
+        qn__diagnostic_hint(d, "write '%s in 0..n'", qn__name_text(p->names, node.name));
+    }
     if (qn__parse_accept(p, QN__TOKEN_IN)) {
         bool call = qn__parse_at_word(p, "range") && qn__parse_kind_after(p, 1) == QN__TOKEN_LEFT_PAREN;
         bounds[0] = qn__parse_expression(p);
@@ -151,6 +175,12 @@ static qn__node_id parse_scan(qn__parser *p, uint32_t first, bool exclusive) {
     qn__ast_node node = {.kind = QN__AST_SCAN, .flags = exclusive ? QN__AST_EXCLUSIVE : 0};
     qn__node_id children[3] = {0};
     qn__parse_name(p, &node, "the combining function");
+    if (qn__parse_kind(p) == QN__TOKEN_COLON || qn__parse_kind(p) == QN__TOKEN_IN) {
+        const char *index = qn__name_text(p->names, node.name);
+        qn__diagnostic *d = qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_span_from(p, first + 2),
+                                            QN__SAY("the combining function"), QN__SAY("an index"));
+        qn__diagnostic_hint(d, "write '%s(sum, %s: ...)'", exclusive ? "exscan" : "scan", index);
+    }
     qn__parse_expect(p, QN__TOKEN_COMMA, "after the combining function");
     bool range = qn__parse_kind(p) == QN__TOKEN_NAME && (qn__parse_kind_after(p, 1) == QN__TOKEN_COLON ||
                                                          qn__parse_kind_after(p, 1) == QN__TOKEN_IN);

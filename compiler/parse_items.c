@@ -133,6 +133,11 @@ static qn__node_id parse_parameter(qn__parser *p, bool kernel) {
     qn__parse_name(p, &node, "a parameter");
     expect_colon(p, qn__name_text(p->names, node.name), "parameter");
     children[QN__PARAM_TYPE] = qn__parse_type(p);
+    if (!kernel && qn__parse_at_word(p, "edge")) {
+        qn__diagnostic *d = qn__parse_error(p, QN__DIAG_WRONG_PLACE, qn__parse_span(p), QN__SAY("edge"),
+                                            QN__SAY("at the parameter of a function"));
+        qn__diagnostic_hint(d, "functions take numbers; arrays, and what surrounds them, belong to the kernel");
+    }
     if (kernel && qn__parse_at_word(p, "edge")) children[QN__PARAM_EDGE] = parse_edge(p, &node.op);
     return qn__parse_make(p, node, first, children, 2);
 }
@@ -146,6 +151,11 @@ static qn__node_id parse_parameters(qn__parser *p, bool kernel) {
     if (!p->failed && qn__parse_kind(p) != QN__TOKEN_RIGHT_PAREN) {
         do qn__parse_push(p, parse_parameter(p, kernel));
         while (qn__parse_accept(p, QN__TOKEN_COMMA));
+    }
+    if (qn__parse_kind(p) == QN__TOKEN_NAME || qn__parse_kind(p) == QN__TOKEN_INOUT) {
+        qn__diagnostic *d = qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_span(p),
+                                            QN__SAY("',' or ')' after a parameter"), QN__SAY(qn__parse_found(p)));
+        qn__diagnostic_hint(d, "write ',' before '%s'", qn__parse_spelling(p, qn__parse_token(p)));
     }
     qn__parse_expect(p, QN__TOKEN_RIGHT_PAREN, "after the parameters");
     p->parens--;
@@ -292,9 +302,18 @@ static qn__node_id parse_output(qn__parser *p) {
 }
 
 static qn__node_id parse_outputs(qn__parser *p) {
+    if (qn__parse_kind(p) == QN__TOKEN_NAME || qn__parse_kind(p) == QN__TOKEN_COLON) {
+        qn__diagnostic *d = qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_gap(p),
+                                            QN__SAY("'->' and the outputs, or '{'"), QN__SAY(qn__parse_found(p)));
+        qn__diagnostic_hint(d, "write '-> z: f32[n]'");
+    }
     if (!qn__parse_accept(p, QN__TOKEN_ARROW)) return empty_list(p);
     uint32_t first = p->at;
     size_t base = p->stack_count;
+    if (qn__parse_kind(p) == QN__TOKEN_LEFT_PAREN) {
+        qn__diagnostic *d = qn__parse_error(p, QN__DIAG_EXPECTED_NAME, qn__parse_span(p), QN__SAY("an output"), QN__SAY("'('"));
+        qn__diagnostic_hint(d, "outputs stand without parentheses: '-> y: f32[n], z: f32[n]'");
+    }
     do qn__parse_push(p, parse_output(p));
     while (qn__parse_accept(p, QN__TOKEN_COMMA));
     return qn__parse_list(p, base, first);
@@ -378,6 +397,7 @@ static qn__node_id parse_no_item(qn__parser *p) {
     qn__text_free(&found);
     const char *near_word = qn__parse_token(p)->kind == QN__TOKEN_NAME ? qn__suggest(word, words, 5) : NULL;
     if (near_word) qn__diagnostic_hint(d, "write '%s'", near_word);
+    else if (qn__parse_type_word(word)) qn__diagnostic_hint(d, "a function is written 'fn f(x: f64) -> f64 = ...'");
     else qn__diagnostic_hint(d, "statements stand in a kernel: 'kernel name(x: f32[n]) -> z: f32[n] { ... }'");
     return QN__NO_NODE;
 }
@@ -435,7 +455,7 @@ void qn__parse_items(qn__parser *p) {
         if (!p->failed && !ends) {
             qn__diagnostic *d =
                 qn__parse_error(p, QN__DIAG_EXPECTED_END, qn__parse_span(p), QN__SAY(qn__parse_found(p)));
-            qn__parse_hint_after(p, d);
+            qn__parse_hint_after(p, d, QN__TOKEN_END);
         }
         p->stack_count = 0;
         if (p->failed) recover_item(p, start);

@@ -418,7 +418,7 @@ static void expect_end(qn__parser *p, uint32_t start, uint32_t close) {
         const char *name = qn__parse_spelling(p, token);
         qn__diagnostic_hint(d, "to declare a variable write 'var %s: %s = ...', or 'let' when it stays the same", name, type);
     } else {
-        qn__parse_hint_after(p, d);
+        qn__parse_hint_after(p, d, QN__TOKEN_END);
     }
 }
 

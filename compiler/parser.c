@@ -42,7 +42,9 @@ bool qn__parse_expect(qn__parser *p, qn__token_kind kind, const char *where) {
     qn__diagnostic *d = qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_gap(p), QN__SAY(qn__text_bytes(&what)),
                                         QN__SAY(qn__parse_found(p)));
     qn__text_free(&what);
-    qn__parse_hint_after(p, d);
+    bool after_value = kind == QN__TOKEN_RIGHT_PAREN || kind == QN__TOKEN_RIGHT_SQUARE || kind == QN__TOKEN_LEFT_BRACE ||
+                       kind == QN__TOKEN_COLON;
+    if (after_value) qn__parse_hint_after(p, d, kind);
     return false;
 }
 
@@ -137,7 +139,8 @@ bool qn__parse_name(qn__parser *p, qn__ast_node *node, const char *of) {
         qn__parse_advance(p);
         return true;
     }
-    if (qn__token_sort_of(qn__parse_kind(p)) == QN__SORT_WORD && !qn__parse_newline(p)) {
+    bool attribute = p->at && p->tokens[p->at - 1].kind == QN__TOKEN_AT;
+    if (qn__token_sort_of(qn__parse_kind(p)) == QN__SORT_WORD && !qn__parse_newline(p) && !attribute) {
         const char *word = qn__parse_spelling(p, token);
         qn__diagnostic *d = qn__parse_error(p, QN__DIAG_KEYWORD_AS_NAME, qn__parse_span(p), QN__SAY(word));
         qn__diagnostic_expected(d, "the name of %s", of);

@@ -76,6 +76,7 @@ qn__node_id qn__parse_if(qn__parser *p, qn__level level, bool value_needed);  //
 qn__node_id qn__parse_ranges(qn__parser *p);                 // LIST of RANGE
 qn__node_id qn__parse_range(qn__parser *p);                  // RANGE
 qn__node_id qn__parse_bounded_range(qn__parser *p, const char *statement);
-void qn__parse_hint_after(qn__parser *p, qn__diagnostic *d);  // what someone may have meant by the current token after an expression
+// What someone may have meant by the current token, which follows an expression where `expected` should have stood.
+void qn__parse_hint_after(qn__parser *p, qn__diagnostic *d, qn__token_kind expected);
 
 #endif
