@@ -38,7 +38,8 @@ static bool body_begin(qn__body *b, qn__checker *c, uint32_t item, const qn__typ
     b->t->type_argument_count = count;
     b->node_term = QN__ARENA_ARRAY(arena, qn__term_id, nodes);
     b->proved = QN__ARENA_ARRAY(arena, uint8_t, nodes);
-    b->scope = QN__ARENA_ARRAY(arena, uint32_t, c->name_count);
+    b->opaque = QN__ARENA_ARRAY(arena, uint32_t, nodes);
+    b->scope = c->scope;
     b->t->variables = qn__arena_grow(arena, NULL, &b->variable_capacity, 8, sizeof *b->t->variables);
     b->info = qn__arena_grow(arena, NULL, &b->info_capacity, 8, sizeof *b->info);
     qn__terms_init(b);
@@ -100,6 +101,7 @@ static qn__typed *check_body(qn__checker *c, uint32_t item, const qn__type *argu
     }
     if (b.level == QN__LEVEL_FUNCTION) qn__check_function_body(&b);
     else if (qn__check_signature(&b)) qn__check_kernel_body(&b);
+    qn__scope_close(&b, 0); // also where the body was left early: the next one starts with an empty table
     bool good = body_finish(&b);
     if (!good) c->failed = true;
     return good ? b.t : NULL;

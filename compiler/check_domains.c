@@ -79,6 +79,18 @@ static bool at_least(const qn__linear *have, const qn__linear *needed, bool from
     return from_target ? rest.constant >= 0 : rest.constant == 0;
 }
 
+// In an else an index has all values of the target's dimension: do they lie in 0 .. extent?
+static bool whole_inside(qn__body *b, const qn__typed_index *index, size_t uses_from, const qn__linear *extent) {
+    bool found = false;
+    for (size_t i = uses_from; i < b->use_count; i++) {
+        const qn__use *use = &b->uses[i];
+        if (use->variable != index->variable || !use->target) continue;
+        found = true;
+        if (!at_least(extent, &b->info[use->array].extent[use->dimension], true)) return false;
+    }
+    return found;
+}
+
 bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
     if (number == QN__NO_REF) return false;
     qn__typed_index *index = &b->t->indices[number];
@@ -88,7 +100,8 @@ bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
         const qn__use *use = &b->uses[i];
         if (use->variable != index->variable) continue;
         if (written) {
-            if (range_inside(b, index, &b->info[use->array].extent[use->dimension])) prove(b, use);
+            const qn__linear *extent = &b->info[use->array].extent[use->dimension];
+            if (use->otherwise ? whole_inside(b, index, uses_from, extent) : range_inside(b, index, extent)) prove(b, use);
             continue;
         }
         bool edge = b->t->variables[use->array].edge && !use->target;

@@ -164,7 +164,7 @@ static qn__term_id variable_value(qn__body *b, qn__node_id node, uint32_t variab
         return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
     }
     if (v->rank) return array_as_value(b, node, variable);
-    if (v->kind == QN__VARIABLE_INDEX && b->no_stage_index && variable >= b->stage_indices) {
+    if (v->kind == QN__VARIABLE_INDEX && b->no_stage_index && variable >= b->stage_indices && variable < b->stage_indices_end) {
         qn__diagnostic *d = qn__complain(b, RANGE_DEPENDS, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
         qn__diagnostic_note(d, QN__NO_SPAN, "the indices of a statement run over a box");
         qn__diagnostic_hint(d, "let the range be full and choose by if ... { ... } else { ... }, or reduce: sum(k in 0..%s: ...)", v->name);
@@ -248,7 +248,7 @@ qn__term_id qn__check_subscripts(qn__body *b, qn__node_id node, uint32_t variabl
         const qn__typed_node *t = qn__node(b, sub);
         bool plain = qn__ast_kind_of(b->ast, sub) == QN__AST_NAME && t->meaning == QN__MEANS_VARIABLE &&
                      (b->t->variables[t->ref].kind == QN__VARIABLE_INDEX) && !b->info[t->ref].poisoned;
-        if (plain && kind != QN__VARIABLE_LOCAL) add_use(b, (qn__use){t->ref, variable, (uint8_t)d, target, node, sub});
+        if (plain && kind != QN__VARIABLE_LOCAL) add_use(b, (qn__use){t->ref, variable, (uint8_t)d, target, b->in_otherwise, node, sub});
         else if (!plain) check_constant_subscript(b, sub, variable, d, target);
     }
     b->subscript_depth--;

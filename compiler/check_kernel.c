@@ -232,8 +232,6 @@ static void check_outputs(qn__body *b) {
 }
 
 void qn__check_kernel_body(qn__body *b) {
-    // Parameters were declared by the signature; their scope ends with the body.
     check_block(b, qn__ast_child(b->ast, b->t->item.node, QN__KERNEL_BODY));
     check_outputs(b);
-    qn__scope_close(b, 0);
 }

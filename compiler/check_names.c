@@ -58,6 +58,7 @@ bool qn__check_collect(qn__checker *c) {
     c->prelude_item = QN__ARENA_ARRAY(c->arena, uint32_t, c->name_count);
     c->builtin = QN__ARENA_ARRAY(c->arena, uint8_t, c->name_count);
     c->type = QN__ARENA_ARRAY(c->arena, uint8_t, c->name_count);
+    c->scope = QN__ARENA_ARRAY(c->arena, uint32_t, c->name_count);
     if (qn__arena_failed(c->arena)) return false;
     for (unsigned type = 1; type < QN__TYPE_COUNT; type++) {
         const char *text = qn__type_table[type].name;

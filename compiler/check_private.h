@@ -118,6 +118,7 @@ struct qn__checker {
     uint32_t *prelude_item; // by name
     uint8_t *builtin;       // by name
     uint8_t *type;          // by name: qn__type
+    uint32_t *scope;        // by name: see qn__body
     qn__name name_size, name_pi, name_inf, name_nan, name_fast;
     qn__checked checked;
     size_t function_capacity, extern_capacity;
@@ -135,6 +136,7 @@ enum {
     QN__CHECK_CALL_DEPTH = 64,    // functions that call functions
     QN__CHECK_LOCAL_ELEMENTS = 4096, // of one local array
     QN__CHECK_VARIABLES = 10000,
+    QN__CHECK_TARGETS = 500,      // assignments to arrays in one block
 };
 
 // ---- Bodies ----
@@ -164,6 +166,7 @@ typedef struct qn__use { // an index stands alone as a subscript
     uint32_t variable, array;
     uint8_t dimension;
     bool target;
+    bool otherwise; // in an else: there the index has the values outside of its range
     qn__node_id node; // INDEX
     qn__node_id subscript;
 } qn__use;
@@ -202,7 +205,8 @@ struct qn__body {
     qn__term *terms; size_t term_count, term_capacity;
     qn__term_id *node_term;  // by node - first
     uint8_t *proved;         // by node - first: subscripts known to be inside
-    uint32_t *scope;         // by name: variable + 1 (0: not visible)
+    uint32_t *opaque;        // by node - first: its opaque atom + 1
+    uint32_t *scope;         // by name: variable + 1 (0: not visible); the checker's, empty between bodies
     struct qn__declared { qn__name name; uint32_t variable, previous; } *declared; // undo stack of scopes
     size_t declared_count, declared_capacity;
     uint32_t subscript_depth; // inside [ ] of an array
@@ -222,6 +226,7 @@ struct qn__body {
     uint32_t stage_indices;  // first and end of the stage's index variables
     uint32_t stage_indices_end;
     bool no_stage_index;     // checking a bound of the stage: its indices must not occur
+    bool in_otherwise;       // checking the expression of an else
     uint32_t scan_variable;  // predeclared index of a scan, or QN__NO_REF
     qn__node_id block_node;  // FOR_BLOCK being checked, or 0
     qn__type *results; uint32_t result_count; // functions

@@ -157,7 +157,10 @@ bool qn__check_keep(qn__body *b, qn__node_id node, qn__term_id *terms, uint32_t 
     qn__scope_open(b, &mark);
     b->stage_indices = b->t->variable_count;
     b->no_stage_index = true;
-    declare_ranges(b, ranges);
+    for (uint32_t i = 0; i < qn__ast_count(b->ast, ranges); i++) {
+        b->stage_indices_end = b->t->variable_count;
+        qn__declare_range(b, qn__ast_child(b->ast, ranges, i), QN__VARIABLE_INDEX);
+    }
     b->no_stage_index = false;
     *count = qn__ast_count(b->ast, values);
     if (*count > QN__CHECK_RESULTS) *count = QN__CHECK_RESULTS;

@@ -40,6 +40,7 @@ static void work_domain(work *w, qn__node_id domain) {
     w->has_domain = domain != QN__NO_NODE;
     b->no_stage_index = true;
     for (uint32_t i = 0; domain && i < qn__ast_count(b->ast, domain); i++) {
+        b->stage_indices_end = b->t->variable_count;
         work_index(w, qn__declare_range(b, qn__ast_child(b->ast, domain, i), QN__VARIABLE_INDEX));
     }
     b->no_stage_index = false;
@@ -211,7 +212,6 @@ static void decide_target(work *w, uint32_t number, bool combine) {
     const char *name = b->t->variables[target->array].name;
     uint32_t loose;
     bool injective = qn__target_injective(b, &w->stage, target->node, &loose);
-    target->combine = combine;
     target->scatter = combine && !injective;
     if (!injective && !combine) complain_collision(w, target->node, loose, name);
     target->initialises = info->defined == QN__DEFINED_NO;
@@ -230,10 +230,14 @@ static void decide_target(work *w, uint32_t number, bool combine) {
 static void check_pairs(work *w) {
     qn__body *b = w->b;
     uint32_t end = w->stage.first_target + w->stage.target_count;
-    for (uint32_t i = w->stage.first_target; i < end && w->stage.target_count < 200; i++) {
+    if (w->stage.target_count > QN__CHECK_TARGETS) {
+        qn__complain(b, TOO_MANY_TARGETS, qn__ast_get(b->ast, w->stage.node)->span, QN__SAY_UINT(QN__CHECK_TARGETS));
+        return;
+    }
+    for (uint32_t i = w->stage.first_target; i < end; i++) {
         for (uint32_t j = i + 1; j < end; j++) {
             const qn__typed_target *x = &b->t->targets[i], *y = &b->t->targets[j];
-            if (x->array != y->array || x->array == QN__NO_REF || (x->combine && y->combine)) continue;
+            if (x->array != y->array || x->array == QN__NO_REF || (x->combine && y->combine && x->op == y->op)) continue;
             bool block = qn__ast_kind_of(b->ast, w->stage.node) == QN__AST_FOR_BLOCK;
             if ((block && !x->scatter && !y->scatter && qn__same_element(b, x->node, y->node)) || qn__targets_apart(b, x->node, y->node)) continue;
             qn__diagnostic *d = qn__complain(b, TARGETS_MEET, qn__ast_get(b->ast, y->node)->span, QN__SAY(b->t->variables[y->array].name));
@@ -313,7 +317,9 @@ static void add_else(work *w, qn__node_id otherwise, const qn__term_id *terms, u
         qn__diagnostic *d = qn__complain_plain(b, ELSE_COUNT, qn__ast_get(b->ast, otherwise)->span);
         qn__diagnostic_hint(d, "write one statement for each array");
     }
+    b->in_otherwise = true;
     qn__check_expecting(b, otherwise, count ? terms[0] : QN__TERM_ERROR, "the value after 'else'");
+    b->in_otherwise = false;
     for (uint32_t i = 0; i < w->stage.index_count && !plain; i++) {
         uint32_t variable = b->t->indices[w->stage.indices[i]].variable;
         if (b->info[variable].name < b->c->name_count) b->scope[b->info[variable].name] = variable + 1;
@@ -327,6 +333,8 @@ static void point_assign(qn__body *b, qn__node_id node) {
     qn__term_id terms[QN__CHECK_RESULTS], found[QN__CHECK_RESULTS];
     uint32_t count = qn__ast_count(b->ast, targets);
     bool combine = n->op != QN__ASSIGN_OP_SET, good = true;
+    qn__type_set set;
+    qn__op op = qn__assign_op((qn__ast_assign)n->op, &set);
     work w;
     work_begin(&w, b, node);
     work_domain(&w, domain);
@@ -343,7 +351,7 @@ static void point_assign(qn__body *b, qn__node_id node) {
             complain_unknown_size(b, target, array);
             good = false;
         }
-        qn__add_target(b, (qn__typed_target){.node = target, .array = array, .variable = QN__NO_REF, .combine = combine});
+        qn__add_target(b, (qn__typed_target){.node = target, .array = array, .variable = QN__NO_REF, .combine = combine, .op = (uint8_t)op});
     }
     if (count > QN__CHECK_RESULTS) count = QN__CHECK_RESULTS;
     qn__node_id value_name = qn__ast_count(b->ast, values) ? qn__ast_child(b->ast, values, 0) : QN__NO_NODE;
@@ -444,6 +452,7 @@ static bool scan_domain(work *w, qn__node_id target, qn__node_id scan, uint32_t 
     qn__body *b = w->b;
     qn__node_id range = qn__ast_child(b->ast, scan, QN__SCAN_RANGE);
     b->no_stage_index = true;
+    b->stage_indices_end = b->t->variable_count;
     *scan_index = qn__declare_range(b, range, QN__VARIABLE_INDEX);
     b->no_stage_index = false;
     if (qn__ast_kind_of(b->ast, target) == QN__AST_NAME) return true;
@@ -652,7 +661,9 @@ void qn__check_let_array(qn__body *b, qn__node_id node) {
     if (type_node) term = wanted;
     if (otherwise) {
         w.stage.otherwise = otherwise;
+        b->in_otherwise = true;
         qn__check_expecting(b, otherwise, term, "the value after 'else'");
+        b->in_otherwise = false;
     }
     bool good = work_ranges(&w);
     if (scan) good = qn__infer_range(b, scan_index, w.uses) && good;
@@ -703,6 +714,7 @@ void qn__check_let_stage(qn__body *b, qn__node_id node) {
         qn__check_keep(b, value, terms, &count);
     } else {
         b->no_stage_index = true;
+        b->stage_indices_end = b->t->variable_count;
         scan_index = qn__declare_range(b, qn__ast_child(b->ast, value, QN__SCAN_RANGE), QN__VARIABLE_INDEX);
         b->no_stage_index = false;
         terms[0] = qn__check_scan(b, value);
@@ -761,6 +773,8 @@ void qn__check_block_target(qn__body *b, qn__node_id node) {
     qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS), values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
     uint32_t count = qn__ast_count(b->ast, targets), first = b->t->target_count;
     qn__term_id terms[QN__CHECK_RESULTS], found[QN__CHECK_RESULTS];
+    qn__type_set set;
+    qn__op op = qn__assign_op((qn__ast_assign)n->op, &set);
     if (count > QN__CHECK_RESULTS) count = QN__CHECK_RESULTS;
     for (uint32_t i = 0; i < count; i++) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
@@ -775,7 +789,7 @@ void qn__check_block_target(qn__body *b, qn__node_id node) {
         }
         uint32_t array = check_target(b, target, false, &terms[i]);
         if (array != QN__NO_REF && b->info[array].unknown_size) complain_unknown_size(b, target, array);
-        qn__add_target(b, (qn__typed_target){.node = target, .array = array, .variable = QN__NO_REF, .combine = n->op != QN__ASSIGN_OP_SET});
+        qn__add_target(b, (qn__typed_target){.node = target, .array = array, .variable = QN__NO_REF, .combine = n->op != QN__ASSIGN_OP_SET, .op = (uint8_t)op});
     }
     if (!qn__check_values(b, values, count, found, n->span)) return;
     for (uint32_t i = 0; i < count; i++) {

@@ -102,27 +102,22 @@ qn__linear qn__linear_compound(qn__body *b, qn__atom_kind kind, qn__linear left,
     return qn__linear_atom(add_atom(b, (qn__atom){.kind = (uint8_t)kind, .varying = varying, .left = left, .right = right}));
 }
 
-static qn__linear linear_binary(qn__body *b, qn__node_id node) {
+static bool linear_binary(qn__body *b, qn__node_id node, qn__linear *result) {
     qn__linear x = qn__linear_of(b, qn__ast_child(b->ast, node, QN__BINARY_LEFT));
     qn__linear y = qn__linear_of(b, qn__ast_child(b->ast, node, QN__BINARY_RIGHT));
-    qn__linear sum;
     switch ((qn__ast_binary)qn__ast_get(b->ast, node)->op) {
-    case QN__BINARY_OP_ADD:
-        if (qn__linear_combine(&sum, x, 1, y)) return sum;
-        break;
-    case QN__BINARY_OP_SUBTRACT:
-        if (qn__linear_combine(&sum, x, -1, y)) return sum;
-        break;
-    case QN__BINARY_OP_MULTIPLY: return qn__linear_compound(b, QN__ATOM_MULTIPLY, x, y);
-    case QN__BINARY_OP_DIVIDE: return qn__linear_compound(b, QN__ATOM_DIVIDE, x, y);
-    case QN__BINARY_OP_REMAINDER: return qn__linear_compound(b, QN__ATOM_REMAINDER, x, y);
+    case QN__BINARY_OP_ADD: return qn__linear_combine(result, x, 1, y);
+    case QN__BINARY_OP_SUBTRACT: return qn__linear_combine(result, x, -1, y);
+    case QN__BINARY_OP_MULTIPLY: *result = qn__linear_compound(b, QN__ATOM_MULTIPLY, x, y); return true;
+    case QN__BINARY_OP_DIVIDE: *result = qn__linear_compound(b, QN__ATOM_DIVIDE, x, y); return true;
+    case QN__BINARY_OP_REMAINDER: *result = qn__linear_compound(b, QN__ATOM_REMAINDER, x, y); return true;
     case QN__BINARY_OP_OR: case QN__BINARY_OP_AND: case QN__BINARY_OP_EQUAL: case QN__BINARY_OP_NOT_EQUAL:
     case QN__BINARY_OP_LESS: case QN__BINARY_OP_LESS_EQUAL: case QN__BINARY_OP_GREATER:
     case QN__BINARY_OP_GREATER_EQUAL: case QN__BINARY_OP_BIT_OR: case QN__BINARY_OP_BIT_XOR:
     case QN__BINARY_OP_BIT_AND: case QN__BINARY_OP_SHIFT_LEFT: case QN__BINARY_OP_SHIFT_RIGHT:
     case QN__BINARY_OPS: break;
     }
-    return qn__linear_opaque(b, any_varying(b, &x) || any_varying(b, &y) || b->stage_first != QN__NO_REF);
+    return false;
 }
 
 // Arithmetic of narrow types wraps, so only i64 (and open literals) may be regrouped; a variable or constant alone is
@@ -132,22 +127,34 @@ static bool is_wide(qn__body *b, qn__node_id node) {
     return type == QN__TYPE_NONE || type == QN__TYPE_I64;
 }
 
-static qn__linear linear_call(qn__body *b, qn__node_id node) {
+static bool linear_call(qn__body *b, qn__node_id node, qn__linear *result) {
     const qn__typed_node *t = qn__node(b, node);
     uint32_t count = qn__ast_count(b->ast, node);
     if (t->meaning == QN__MEANS_CAST && count == 1) {
         qn__node_id operand = qn__ast_child(b->ast, node, 0);
         qn__type from = qn__term_type(b, qn__node_term(b, operand));
         if (is_wide(b, node) && qn__is_int(from) && (qn__type_bits(from) < 64 || from == QN__TYPE_I64)) {
-            return qn__linear_of(b, operand);
+            *result = qn__linear_of(b, operand);
+            return true;
         }
     }
     if (t->meaning == QN__MEANS_OP && count == 2 && (t->ref == QN__OP_MIN || t->ref == QN__OP_MAX)) {
-        return qn__linear_compound(b, t->ref == QN__OP_MIN ? QN__ATOM_MIN : QN__ATOM_MAX,
-                                   qn__linear_of(b, qn__ast_child(b->ast, node, 0)),
-                                   qn__linear_of(b, qn__ast_child(b->ast, node, 1)));
+        *result = qn__linear_compound(b, t->ref == QN__OP_MIN ? QN__ATOM_MIN : QN__ATOM_MAX,
+                                      qn__linear_of(b, qn__ast_child(b->ast, node, 0)),
+                                      qn__linear_of(b, qn__ast_child(b->ast, node, 1)));
+        return true;
     }
-    return qn__linear_opaque(b, true);
+    return false;
+}
+
+// One atom per node, however often it is asked.
+static qn__linear opaque_node(qn__body *b, qn__node_id node) {
+    uint32_t *atom = &b->opaque[node - b->t->item.first];
+    if (!*atom) {
+        qn__linear x = qn__linear_opaque(b, true);
+        *atom = x.term[0].atom + 1;
+    }
+    return qn__linear_atom(*atom - 1);
 }
 
 qn__linear qn__linear_of(qn__body *b, qn__node_id node) {
@@ -159,7 +166,7 @@ qn__linear qn__linear_of(qn__body *b, qn__node_id node) {
         if (value->kind == QN__CONSTANT_INT && value->integer >= INT64_MIN && value->integer <= INT64_MAX) {
             return qn__linear_constant((int64_t)value->integer);
         }
-        return qn__linear_opaque(b, false);
+        return opaque_node(b, node);
     }
     switch ((qn__ast_kind)n->kind) {
     case QN__AST_NAME:
@@ -172,12 +179,14 @@ qn__linear qn__linear_of(qn__body *b, qn__node_id node) {
         }
         break;
     case QN__AST_BINARY:
-        if (is_wide(b, node)) return linear_binary(b, node);
+        if (is_wide(b, node) && linear_binary(b, node, &result)) return result;
         break;
-    case QN__AST_CALL: return linear_call(b, node);
+    case QN__AST_CALL:
+        if (linear_call(b, node, &result)) return result;
+        break;
     default: break; // the many kinds that are no linear form
     }
-    return qn__linear_opaque(b, true);
+    return opaque_node(b, node);
 }
 
 qn__linear qn__linear_of_dim(qn__body *b, const qn__signature *s, uint32_t dim) {

@@ -148,6 +148,7 @@ typedef struct qn__typed_target {
                         //   starts at the operator's neutral element (sum 0, product 1, min/max and &/| accordingly)
     bool combine;       // the op of the ASSIGN is not "=": the old element is combined. With initialises and without scatter: likewise the
                         //   array starts at the neutral element (all of it: the domain may be smaller)
+    uint8_t op;         // combine: the qn__op
     bool copy;          // the statement reads the array at elements that other points write: read from a copy made before
 } qn__typed_target;
 
