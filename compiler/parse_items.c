@@ -335,8 +335,12 @@ static qn__node_id parse_kernel(qn__parser *p) {
     while (qn__parse_kind(p) == QN__TOKEN_AT) qn__parse_push(p, parse_attribute(p));
     children[QN__KERNEL_ATTRIBUTES] = qn__parse_list(p, base, first);
     if (!p->failed && !qn__parse_accept(p, QN__TOKEN_KERNEL)) {
-        const char *next = qn__parse_kind(p) == QN__TOKEN_END ? "the end of the file" : qn__parse_spelling(p, qn__parse_token(p));
-        qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_span(p), QN__SAY("'kernel' after the attributes"), QN__SAY(next));
+        qn__text found = QN__TEXT_EMPTY;
+        qn__text_format(&found, "'%s'", qn__parse_spelling(p, qn__parse_token(p)));
+        bool end = qn__parse_kind(p) == QN__TOKEN_END;
+        qn__parse_error(p, QN__DIAG_EXPECTED_TOKEN, qn__parse_span(p), QN__SAY("'kernel' after the attributes"),
+                        QN__SAY(end ? "the end of the file" : qn__text_bytes(&found)));
+        qn__text_free(&found);
     }
     qn__parse_name(p, &node, "a kernel");
     children[QN__KERNEL_GENERICS] = parse_generics(p);
