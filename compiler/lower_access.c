@@ -40,19 +40,22 @@ static qn__value floor_mod(qn__lowering *l, qn__value a, qn__value n) {
     return qn__build_select(b, negative, qn__build_binary(b, QN__OP_ADD, r, n), r);
 }
 
+static qn__value clamp(qn__lowering *l, qn__value index, qn__value extent) {
+    qn__builder *b = &l->b;
+    const qn__value last = qn__build_binary(b, QN__OP_SUB, extent, qn__build_i64(b, 1));
+    return qn__build_binary(b, QN__OP_MAX, qn__build_binary(b, QN__OP_MIN, index, last), qn__build_i64(b, 0));
+}
+
 /* clamp: the nearest element. wrap: the array repeats. mirror: the array and its mirror image repeat (b a | a b c | c b). */
 static qn__value map_subscript(qn__lowering *l, uint8_t edge, qn__value index, qn__value extent) {
     qn__builder *b = &l->b;
     const qn__value one = qn__build_i64(b, 1);
-    if (edge == QN__EDGE_CLAMP) {
-        const qn__value last = qn__build_binary(b, QN__OP_SUB, extent, one);
-        return qn__build_binary(b, QN__OP_MAX, qn__build_binary(b, QN__OP_MIN, index, last), qn__build_i64(b, 0));
-    }
+    if (edge == QN__EDGE_CLAMP) return clamp(l, index, extent);
     if (edge == QN__EDGE_WRAP) return floor_mod(l, index, extent);
     const qn__value period = qn__build_binary(b, QN__OP_ADD, extent, extent);
     const qn__value phase = floor_mod(l, index, period);
     const qn__value reflected = qn__build_binary(b, QN__OP_SUB, qn__build_binary(b, QN__OP_SUB, period, one), phase);
-    return qn__build_binary(b, QN__OP_MIN, phase, reflected);
+    return clamp(l, qn__build_binary(b, QN__OP_MIN, phase, reflected), extent); /* so that the ranges pass sees it */
 }
 
 static qn__value both(qn__lowering *l, qn__value a, qn__value c) {
@@ -64,7 +67,8 @@ static qn__value load_or_value(qn__lowering *l, qn__node_id node, uint32_t array
     qn__value inside = 0;
     for (uint32_t d = 0; d < variable->rank; d++) {
         const qn__value extent = l->ir->arrays[array].extent[d];
-        if (is_inside(l, qn__lower_child(l, node, d), extent)) continue;
+        const qn__node_id subscript = qn__lower_child(l, node, d);
+        if (is_inside(l, subscript, extent) || qn__lower_is_interior(l, subscript)) continue;
         inside = both(l, inside, qn__build_binary(&l->b, QN__OP_GE, index[d], qn__build_i64(&l->b, 0)));
         inside = both(l, inside, qn__build_binary(&l->b, QN__OP_LT, index[d], extent));
     }
@@ -104,15 +108,17 @@ qn__value qn__lower_load(qn__lowering *l, qn__node_id node) {
     qn__value index[QN__MAX_RANK] = {0};
     if (!subscripts(l, node, variable->rank, index)) return 0;
     qn__lower_at(l, node);
+    uint32_t inside = 0;
     if (n->flags & QN__EDGE_READ && !(n->flags & QN__UNCHECKED)) {
         if (variable->edge == QN__EDGE_VALUE) return load_or_value(l, node, array, index, variable);
         for (uint32_t d = 0; d < variable->rank; d++) {
+            const qn__node_id subscript = qn__lower_child(l, node, d);
             const qn__value extent = l->ir->arrays[array].extent[d];
-            if (!is_inside(l, qn__lower_child(l, node, d), extent))
-                index[d] = map_subscript(l, variable->edge, index[d], extent);
+            if (qn__lower_is_interior(l, subscript)) inside |= 1u << d;
+            else if (!is_inside(l, subscript, extent)) index[d] = map_subscript(l, variable->edge, index[d], extent);
         }
     }
-    if (!(n->flags & QN__UNCHECKED)) check_subscripts(l, node, array, variable->rank, index, 0);
+    if (!(n->flags & QN__UNCHECKED)) check_subscripts(l, node, array, variable->rank, index, inside);
     return qn__build_load(&l->b, array, index, variable->rank);
 }
 

@@ -4,6 +4,7 @@
  *   lower_kernel.c     statements at kernel level: let, loop, if, swap
  *   lower_stage.c      assignments and for-blocks: fills, stores, scatters
  *   lower_domain.c     domains: ranges of indices, parallel operations, checks; copies for value semantics
+ *   lower_interior.c   which points of a stage see no edge
  *   lower_keep.c       keep and scan
  *   lower_point.c      statements of a point: let, var, assignment, if, while, for, break, continue
  *   lower_expression.c expressions
@@ -55,6 +56,7 @@ typedef struct qn__lowering {
     bool failed;                     /* an error was reported */
     bool in_function;
     uint32_t depth;
+    const qn__typed_stage *interior; /* the stage whose interior is being lowered, or NULL */
     uint32_t points;                 /* how many stages enclose the place (0 or 1; 0 at kernel level and in functions) */
     qn__value *slots;
     size_t slot_capacity;
@@ -141,6 +143,11 @@ void qn__lower_copies_end(qn__lowering *l, const qn__typed_stage *stage);
 /* Scatters into f16 and bf16 go to an array of f32, which is rounded into the target at the end. */
 void qn__lower_sums(qn__lowering *l, const qn__typed_stage *stage);
 void qn__lower_sums_end(qn__lowering *l, const qn__typed_stage *stage);
+
+/* ---- lower_interior.c ---- */
+/* The part of the domain where reads of arrays with an edge stay inside; false when splitting it off is of no use. */
+bool qn__lower_interior(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain, qn__lower_domain *inner);
+bool qn__lower_is_interior(const qn__lowering *l, qn__node_id subscript); /* such a subscript, in such a region */
 
 /* ---- lower_keep.c ---- */
 void qn__lower_keep(qn__lowering *l, const qn__typed_stage *stage);

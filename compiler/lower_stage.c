@@ -273,6 +273,34 @@ static void fill_neutral(qn__lowering *l, const qn__typed_stage *stage, const qn
     }
 }
 
+static void two_boxes(qn__lowering *l, const qn__lower_domain *outer, const qn__lower_domain *inner, qn__region_ref inside,
+                      qn__region_ref outside) {
+    const uint32_t count = 2 * outer->rank;
+    const qn__region_ref regions[2] = {inside, outside};
+    qn__value bounds[4 * QN__MAX_RANK] = {0};
+    memcpy(bounds, outer->bounds, count * sizeof *bounds);
+    memcpy(bounds + count, inner->bounds, count * sizeof *bounds);
+    qn__build(&l->b, QN__OP_PARALLEL, bounds, 2 * count, NULL, 0, regions, 2, outer->rank);
+}
+
+/* With an `else`: the written box and the rest. With edges: the interior and the border. */
+static void points_operation(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain) {
+    qn__lower_domain other;
+    if (stage->otherwise && !stage->fill) {
+        const qn__region_ref inside = point_region(l, stage, domain, false);
+        qn__lower_domain_box(l, l->variables[l->typed->targets[stage->first_target].array].array, &other);
+        if (other.rank != domain->rank) qn__lower_internal(l, stage->node, "an else beside subscripts that are no indices");
+        two_boxes(l, &other, domain, inside, point_region(l, stage, &other, true));
+    } else if (qn__lower_interior(l, stage, domain, &other)) {
+        l->interior = stage;
+        const qn__region_ref inside = point_region(l, stage, domain, false);
+        l->interior = NULL;
+        two_boxes(l, domain, &other, inside, point_region(l, stage, domain, false));
+    } else {
+        qn__lower_parallel(l, domain, point_region(l, stage, domain, false));
+    }
+}
+
 static void lower_points(qn__lowering *l, const qn__typed_stage *stage) {
     const qn__ast_kind kind = qn__ast_kind_of(l->ast, stage->node);
     if (kind == QN__AST_LET_ARRAY)
@@ -289,19 +317,7 @@ static void lower_points(qn__lowering *l, const qn__typed_stage *stage) {
     if (stage->otherwise && stage->fill) fill_otherwise(l, stage);
     if (l->ir->failed) return;
 
-    qn__region_ref regions[2] = {point_region(l, stage, &domain, false), 0};
-    if (stage->otherwise && !stage->fill) {
-        qn__lower_domain box;
-        qn__lower_domain_box(l, l->variables[l->typed->targets[stage->first_target].array].array, &box);
-        regions[1] = point_region(l, stage, &box, true);
-        qn__value bounds[4 * QN__MAX_RANK] = {0};
-        if (box.rank != domain.rank) qn__lower_internal(l, stage->node, "an else beside subscripts that are no indices");
-        memcpy(bounds, box.bounds, 2 * domain.rank * sizeof *bounds);
-        memcpy(bounds + 2 * domain.rank, domain.bounds, 2 * domain.rank * sizeof *bounds);
-        qn__build(&l->b, QN__OP_PARALLEL, bounds, 4 * domain.rank, NULL, 0, regions, 2, domain.rank);
-    } else {
-        qn__lower_parallel(l, &domain, regions[0]);
-    }
+    points_operation(l, stage, &domain);
     qn__lower_sums_end(l, stage);
     qn__lower_copies_end(l, stage);
 }
