@@ -114,9 +114,12 @@ static void report_failures(const qn__program *program, const qn__ir *ir, qn__di
         if (remark->kind != QN__REMARK_FAILS) continue;
         const qn__span span = span_of(program, &ir->locations[remark->location]);
         qn__diagnostic *d = qn__report(sink, QN__DIAG_PROVED_FAULT, span, QN__SAY(remark->text));
-        if (!remark->index && !remark->extent) continue;
-        qn__diagnostic_found(d, "index %lld", (long long)remark->index);
-        qn__diagnostic_expected(d, "0 <= index < %lld", (long long)remark->extent);
+        if (strstr(remark->text, "index")) {
+            qn__diagnostic_hint(d, "leave such points out of the domain: ... for i in 1..n-1 else ...");
+            qn__diagnostic_hint(d, "or say what is outside of the array: x: f32[n] edge clamp (or wrap, mirror, 0)");
+        }
+        if (remark->index || remark->extent) qn__diagnostic_found(d, "index %lld", (long long)remark->index);
+        if (remark->extent) qn__diagnostic_expected(d, "0 <= index < %lld", (long long)remark->extent);
     }
 }
 
