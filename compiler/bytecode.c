@@ -2,6 +2,7 @@
  * Requires: inlined IR that the verifier accepts. Everything lives in the IR's arena. */
 #include "compiler/bytecode.h"
 
+#include "compiler/backend.h"
 #include "compiler/bytecode_private.h"
 
 enum { MAX_LOCAL_BYTES = 1 << 26, STACK_DEPTH = 64 }; /* depth of the tree of blocks: 2^63 terms need 51 */
@@ -85,3 +86,10 @@ bool qn__bytecode_emit(const qn__ir *ir, qn__image *image, const char **message)
     image->symbol = ir->name;
     return qn__image_from_ir(image, ir);
 }
+
+static bool emit(const qn__ir *ir, const qn__emit_options *options, qn__image *image, const char **message) {
+    (void)options;
+    return qn__bytecode_emit(ir, image, message);
+}
+
+const qn__backend qn__bytecode_backend = {"bytecode", emit};

@@ -139,11 +139,9 @@ static void flow_for(emitter *e, const qn__instr *instr) {
     code_move(e, QN__TYPE_I64, index, low);
     code_line_add(e, QN__BC_J_LE_I64, high, index, end, 0);
     code_place(e, top);
-    flow_params(e, instr->regions[0], &index);
-    e->reg[e->ir->regions[instr->regions[0]].first_param] = index;
-    for (uint32_t i = 0; i < instr->result_count && !e->failed; i++) {
-        qn__value param = e->ir->regions[instr->regions[0]].first_param + 1 + i;
-        e->reg[param] = v.to[i];
+    for (uint32_t i = 0; i <= instr->result_count && !e->failed; i++) {
+        qn__value param = e->ir->regions[instr->regions[0]].first_param + i;
+        e->reg[param] = i ? v.to[i - 1] : index;
         e->ready[param] = 1;
     }
     flow_region(e, instr->regions[0]);

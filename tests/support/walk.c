@@ -234,7 +234,6 @@ static int32_t walk_keep(walk *w, const qn__instr *instr) {
 static int32_t walk_memory(walk *w, const qn__instr *instr) {
     qn__type type = QN__TYPE_NONE;
     uint64_t value = instr->arg_count ? w->value[instr->args[instr->arg_count - 1]] : 0;
-    const qn__local *local = &w->ir->locals[instr->imm];
     switch ((int)instr->op) {
     case QN__OP_LOAD:
         w->value[instr->first_result] = read_bits(element(w, instr), qn__type_of(w->ir, instr->first_result));
@@ -249,7 +248,7 @@ static int32_t walk_memory(walk *w, const qn__instr *instr) {
         break;
     case QN__OP_LOCAL_LOAD: w->value[instr->first_result] = w->local[instr->imm][as_i64(w, instr->args[0])]; break;
     case QN__OP_LOCAL_STORE: w->local[instr->imm][as_i64(w, instr->args[0])] = value; break;
-    default: memset(w->local[instr->imm], 0, local->count * sizeof(uint64_t)); break;
+    default: memset(w->local[instr->imm], 0, w->ir->locals[instr->imm].count * sizeof(uint64_t)); break;
     }
     return 0;
 }

@@ -244,8 +244,11 @@ Test(call, sizes_as_scalars) {
     qn__argument_scalar(&arguments[0], QN__TYPE_I64, (uint64_t)-3);
     refused(f, arguments, 2, "argument k: a size must be at least 0 and below 2^48, found -3");
     qn__argument_scalar(&arguments[0], QN__TYPE_I64, UINT64_C(1) << 47);
+    counter count = {.fail_at = 1};
+    qn__allocator allocator = {counted, uncounted, &count};
+    qn__call_options options = {.allocator = &allocator};
     qn__call_result result;
-    cr_assert_eq(qn__call(&f->loaded, arguments, 2, NULL, &result), QN__CALL_MEMORY, "%s", result.text);
+    cr_assert_eq(qn__call(&f->loaded, arguments, 2, &options, &result), QN__CALL_MEMORY, "%s", result.text);
     close_kernel(f);
 }
 

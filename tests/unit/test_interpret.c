@@ -27,8 +27,13 @@ static int32_t give(qn__frame *frame, uint32_t array, const int64_t *extents) {
     view->stride[0] = extents[1] ? extents[1] : 1;
     view->stride[1] = 1;
     view->data = calloc(elements + 1, 8);
-    temporaries[temporary_count++ % 64] = view->data;
+    cr_assert_lt(temporary_count, 64);
+    temporaries[temporary_count++] = view->data;
     return 0;
+}
+
+static void free_temporaries(void) {
+    while (temporary_count) free(temporaries[--temporary_count]);
 }
 
 static int32_t stop_kind;
@@ -316,6 +321,7 @@ static int32_t compare(const char *text, int64_t n) {
     }
     free(walked);
     free(run);
+    free_temporaries();
     qn__arena_destroy(arena);
     return kind;
 }

@@ -495,6 +495,116 @@ Test(llvm, stages_in_a_loop_with_swap) {
           "parallel 1 %zero, %n {%o: i64 ->\n%y: f32 = load a[%o]\nstore z[%o], %y\nyield\n}\nyield\n}\n");
 }
 
+/* ---- mixtures ---- */
+
+Test(llvm_mixed, break_flags_and_stores_in_loops) {
+    agree("kernel flags\narray x in i32 [%n]\narray z out i32 [%n]\narray w inout i64 [%n]\nbody {\n" HEAD "%i0: i32 = const 0\n%i1: i32 = const 1\n"
+          "%seven: i32 = const 7\n%fifty: i32 = const 50\n%yes: bool = const true\nparallel 1 %zero, %n {%i: i64 ->\n%x: i32 = load x[%i]\n%c0: bool = lt %x, %fifty\n"
+          "%r: i32 = if %c0 {\n%v: i32, %go: bool = while %i0, %yes {%a: i32, %g: bool ->\nyield %g\n} {%b: i32, %h: bool ->\n"
+          "%s: i32 = add %x, %b\n%md: i32 = rem %s, %seven\n%stop: bool = eq %md, %i0\n%ng: bool = if %stop {\n%no: bool = const false\nstore w[%i], %i\nyield %no\n} {\n"
+          "%old: i64 = load w[%i]\n%new: i64 = add %old, %one\nstore w[%i], %new\nyield %h\n}\n%b1: i32 = add %b, %i1\nyield %b1, %ng\n}\n"
+          "%t: i32 = select %go, %x, %v\nyield %t\n} {\nyield %x\n}\nstore z[%i], %r\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, nested_loops) {
+    agree("kernel loops\narray x in u8 [%n]\narray z out f64 [%n]\nbody {\n" HEAD "%f0: f64 = const 0.0\n%five: i64 = const 5\n%fif: u8 = const 15\n%half: f64 = const 0.5\n"
+          "parallel 1 %zero, %n {%i: i64 ->\n%x: u8 = load x[%i]\n%xs: u8 = and %x, %fif\n%hi: i64 = convert %xs\n"
+          "%s: f64, %k: i64 = for %zero, %five, %f0, %zero {%p: i64, %acc: f64, %cnt: i64 ->\n"
+          "%in: f64, %c2: i64 = for %p, %hi, %acc, %cnt {%q: i64, %bcc: f64, %bnt: i64 ->\n%qf: f64 = convert %q\n%mf: f64 = fma %qf, %half, %bcc\n"
+          "%w: i64 = while %bnt {%a: i64 ->\n%big: bool = gt %a, %q\nyield %big\n} {%b: i64 ->\n%d: i64 = sub %b, %five\nyield %d\n}\n"
+          "%w1: i64 = add %w, %one\nyield %mf, %w1\n}\nyield %in, %c2\n}\n%kf: f64 = convert %k\n%r: f64 = add %s, %kf\nstore z[%i], %r\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, box_in_three_dimensions) {
+    agree("kernel cube\narray x in f64 [%m, %three, %n]\narray z out f64 [%m, %three, %n]\nbody {\n" HEAD "%three: i64 = const 3\n%two: i64 = const 2\n%nn: i64 = sub %n, %two\n%mm: i64 = sub %m, %one\n"
+          "parallel 3 %zero, %m, %zero, %three, %zero, %n, %one, %mm, %one, %two, %two, %nn {%i: i64, %j: i64, %k: i64 ->\n"
+          "%a: i64 = sub %k, %two\n%b: i64 = add %k, %two\n%c: i64 = sub %j, %one\n%d: i64 = add %i, %one\n%x: f64 = load x[%d, %c, %a]\n%y: f64 = load x[%i, %j, %b]\n"
+          "%s: f64 = add %x, %y\nstore z[%i, %j, %k], %s\nyield\n} {%o: i64, %p: i64, %q: i64 ->\n%of: f64 = convert %q\nstore z[%o, %p, %q], %of\nyield\n}\nyield\n}\n");
+}
+
+/* All element types through masked loads and stores, contiguous, gathered, uniform. */
+Test(llvm_mixed, masked_memory_of_all_types) {
+    for (int i = 0; i < TYPES; i++) {
+        char text[2000];
+        const char *t = qn__type_table[all_types[i]].name;
+        snprintf(text, sizeof text,
+                 "kernel masked_%s\narray c in bool [%%n]\narray p in u8 [%%n]\narray x in %s [%%n]\narray y in %s [%%k]\narray z inout %s [%%n]\narray w inout %s [%%k, %%n]\nbody {\n%%n: i64 = size 0\n%%zero: i64 = const 0\n%%one: i64 = const 1\n"
+                 "%%k: i64 = const 256\nparallel 1 %%zero, %%n {%%i: i64 ->\n%%c: bool = load c[%%i]\nif %%c {\n%%x: %s = load x[%%i]\n%%p: u8 = load p[%%i]\n%%at: i64 = convert %%p\n"
+                 "%%y: %s = load y[%%at]\n%%u: %s = load y[%%one]\nstore z[%%i], %%x\nstore w[%%at, %%i], %%y\nstore w[%%zero, %%i], %%u\nyield\n} {\nyield\n}\nyield\n}\nyield\n}\n",
+                 t, t, t, t, t, t, t, t);
+        subject s;
+        open_subject(&s, text, false);
+        compile(s.ir, 16, 1, "", &s.natives[s.count++]);
+        compile(s.ir, 64, 1, NULL, &s.natives[s.count++]);
+        for (int k = 0; k < 3; k++) {
+            setting how = {.sizes = {(int64_t[]){7, 64, 201}[k], 13}, .wild = true};
+            agree_with(&s, &how, NULL, NULL);
+        }
+        close_subject(&s);
+    }
+}
+
+Test(llvm_mixed, accumulations) {
+    static const qn__op ops[] = {QN__OP_ADD, QN__OP_MUL, QN__OP_MIN, QN__OP_MAX, QN__OP_AND, QN__OP_OR};
+    for (int i = 0; i < TYPES; i++)
+        for (int k = 0; k < 6; k++) {
+            qn__type type = all_types[i];
+            if (type == QN__TYPE_F16 || type == QN__TYPE_BF16 || !defined_on(ops[k], type)) continue;
+            char text[1200];
+            snprintf(text, sizeof text,
+                     "kernel into_%s_%s\narray p in u8 [%%n]\narray x in %s [%%n]\narray h inout %s [%%k]\nbody {\n%%n: i64 = size 0\n%%zero: i64 = const 0\n"
+                     "%%k: i64 = const 256\n"
+                     "parallel 1 %%zero, %%n {%%i: i64 ->\n%%p: u8 = load p[%%i]\n%%at: i64 = convert %%p\n%%x: %s = load x[%%i]\naccumulate.%s h[%%at], %%x\nyield\n}\nyield\n}\n",
+                     qn__type_table[type].name, qn__op_table[ops[k]].name, qn__type_table[type].name, qn__type_table[type].name,
+                     qn__type_table[type].name, qn__op_table[ops[k]].name);
+            subject s;
+            open_subject(&s, text, false);
+            setting how = {.sizes = {501, 13}, .wild = true};
+            agree_with(&s, &how, NULL, NULL);
+            close_subject(&s);
+        }
+}
+
+Test(llvm_mixed, indices_as_reals) {
+    agree("kernel ramp\narray a out f32 [%n]\narray b out f64 [%n]\narray c out f32 [%n]\narray d out f64 [%n]\narray e out i32 [%n]\narray f out bf16 [%n]\nbody {\n" HEAD
+          "%three: i64 = const -3\n%big: i64 = const 72057594037927935\nparallel 1 %zero, %n {%i: i64 ->\n%k: i64 = mul %i, %three\n%af: f32 = convert %k\nstore a[%i], %af\n%bf: f64 = convert %i\nstore b[%i], %bf\n"
+          "%l: i64 = add %i, %big\n%cf: f32 = convert %l\nstore c[%i], %cf\n%df: f64 = convert %l\nstore d[%i], %df\n%e: i32 = convert %l\n%e2: i32 = mul %e, %e\nstore e[%i], %e2\n%ff: bf16 = convert %l\nstore f[%i], %ff\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, bitcasts) {
+    agree("kernel bits\narray x in f32 [%n]\narray y in f64 [%n]\narray h in f16 [%n]\narray z out u32 [%n]\narray w out i64 [%n]\narray v out u16 [%n]\narray b out bf16 [%n]\nbody {\n" HEAD
+          "%k: u32 = const 2147483647\nparallel 1 %zero, %n {%i: i64 ->\n%x: f32 = load x[%i]\n%u: u32 = bitcast %x\n%mk: u32 = and %u, %k\nstore z[%i], %mk\n%y: f64 = load y[%i]\n%j: i64 = bitcast %y\nstore w[%i], %j\n"
+          "%h: f16 = load h[%i]\n%hv: u16 = bitcast %h\nstore v[%i], %hv\n%bb: bf16 = bitcast %hv\nstore b[%i], %bb\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, keep_from_a_plane) {
+    agree("kernel plane\narray x in i32 [%n, %m]\narray a out u8 [%k]\narray b out i64 [%k]\narray c out bool [%k]\nbody {\n" HEAD "%limit: i32 = const 7\n"
+          "%k: i64 = keep [a, b, c] %zero, %n, %zero, %m {%i: i64, %j: i64 ->\n%x: i32 = load x[%i, %j]\n"
+          "%w: i32 = while %x {%p: i32 ->\n%g: bool = gt %p, %limit\nyield %g\n} {%q: i32 ->\n%r: i32 = sub %q, %limit\nyield %r\n}\n%w8: u8 = convert %w\n%ok: bool = ne %w, %limit\n%odd: bool = eq %w, %limit\n"
+          "if %ok {\npush %w8, %j, %odd\nyield\n} {\nyield\n}\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, scans_of_rows_with_two_values) {
+    agree("kernel rows\narray x in f32 [%m, %n]\narray z out f32 [%m, %n]\narray w out i64 [%m, %n]\nbody {\n" HEAD "%init: f32 = const -inf\nparallel 1 %zero, %m {%r: i64 ->\n"
+          "scan %zero, %n, %init, %zero !exclusive {%t: i64 ->\n%x: f32 = load x[%r, %t]\nyield %x, %t\n} {%a: f32, %ai: i64, %b: f32, %bi: i64 ->\n%g: bool = gt %b, %a\n"
+          "%c: f32, %ci: i64 = if %g {\nyield %b, %bi\n} {\nyield %a, %ai\n}\nyield %c, %ci\n} {%i: i64, %v: f32, %vi: i64 ->\nstore z[%r, %i], %v\nstore w[%r, %i], %vi\nyield\n}\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, reductions_in_conditions) {
+    agree("kernel conditional\narray x in u8 [%m, %n]\narray z out i64 [%m]\nbody {\n" HEAD "%no: bool = const false\n%l: u8 = const 250\n%one8: u8 = const 1\n%z8: u8 = const 0\nparallel 1 %zero, %m {%r: i64 ->\n"
+          "%any: bool = reduce %zero, %n, %no {%t: i64, %acc: bool ->\n%x: u8 = load x[%r, %t]\n%g: bool = gt %x, %l\n%o: bool = or %acc, %g\nyield %o\n} {%a: bool, %b: bool ->\n%c: bool = or %a, %b\nyield %c\n}\n"
+          "%s: i64 = if %any {\n%count: i64 = reduce %zero, %n, %zero {%u: i64, %bcc: i64 ->\n%y: u8 = load x[%r, %u]\n%bit: u8 = and %y, %one8\n%odd: bool = ne %bit, %z8\n"
+          "%k: i64 = if %odd {\n%p: i64 = add %bcc, %one\nyield %p\n} {\nyield %bcc\n}\nyield %k\n} {%d: i64, %e: i64 ->\n%f: i64 = add %d, %e\nyield %f\n}\nyield %count\n} {\nyield %r\n}\n"
+          "store z[%r], %s\nyield\n}\nyield\n}\n");
+}
+
+Test(llvm_mixed, point_and_temporaries_in_a_loop) {
+    agree("kernel loops\narray x in f64 [%n]\narray t temp f64 [%n]\narray z out f64 []\narray y out f64 [%n]\nbody {\n" HEAD "%steps: i64 = const 3\n%f0: f64 = const 0.0\n"
+          "%s: f64 = for %zero, %steps, %f0 {%k: i64, %acc: f64 ->\nalloc t[%n]\nparallel 1 %zero, %n {%i: i64 ->\n%x: f64 = load x[%i]\n%r: f64 = add %x, %acc\nstore t[%i], %r\nyield\n}\n"
+          "%q: f64 = reduce %zero, %n, %f0 {%j: i64, %a: f64 ->\n%v: f64 = load t[%j]\n%b: f64 = add %a, %v\nyield %b\n} {%c: f64, %d: f64 ->\n%e: f64 = add %c, %d\nyield %e\n}\nyield %q\n}\n"
+          "store z[], %s\nparallel 1 %zero, %n {%o: i64 ->\n%w: f64 = load t[%o]\nstore y[%o], %w\nyield\n}\nyield\n}\n");
+}
+
 /* ---- faults ---- */
 
 static void faults(const char *text, int32_t kind) {
@@ -526,6 +636,22 @@ Test(llvm_faults, in_a_reduction) {
     faults("kernel ratio\nfile \"a.qn\"\narray x in i32 [%n]\narray z out i32 []\nbody {\n" HEAD "%init: i32 = const 0\n%hundred: i32 = const 100\n"
            "%s: i32 = reduce %zero, %n, %init {%t: i64, %acc: i32 ->\n%x: i32 = load x[%t]\ncheck_nonzero %x @2:2\n%q: i32 = div %hundred, %x\n"
            "%r: i32 = add %acc, %q\nyield %r\n} {%a: i32, %b: i32 ->\n%c: i32 = add %a, %b\nyield %c\n}\nstore z[], %s\nyield\n}\n", QN__FAULT_DIVISION);
+}
+
+Test(llvm_faults, in_keep_and_in_the_border) {
+    faults("kernel kept\nfile \"a.qn\"\narray x in i32 [%n]\narray y out i32 [%k]\nbody {\n" HEAD "%h: i32 = const 100\n"
+           "%k: i64 = keep [y] %zero, %n {%i: i64 ->\n%x: i32 = load x[%i]\ncheck_nonzero %x @2:2\n%q: i32 = div %h, %x\n%c: bool = gt %q, %x\nif %c {\npush %q\nyield\n} {\nyield\n}\nyield\n}\nyield\n}\n",
+           QN__FAULT_DIVISION);
+    faults("kernel border\nfile \"a.qn\"\narray x in i32 [%n, %m]\narray y out i32 [%n, %m]\nbody {\n" HEAD "%mm: i64 = sub %m, %one\n%nn: i64 = sub %n, %one\n"
+           "parallel 2 %zero, %n, %zero, %m, %one, %nn, %one, %mm {%i: i64, %j: i64 ->\n%x: i32 = load x[%i, %j]\nstore y[%i, %j], %x\nyield\n} {%k: i64, %l: i64 ->\n"
+           "%u: i32 = load x[%k, %l]\ncheck_nonzero %u @2:2\nstore y[%k, %l], %u\nyield\n}\nyield\n}\n", QN__FAULT_DIVISION);
+}
+
+Test(llvm_faults, in_varying_loops) {
+    faults("kernel chase\nfile \"a.qn\"\narray x in u8 [%n]\narray y in i64 [%k]\narray z out i64 [%n]\nbody {\n" HEAD "%k: i64 = const 300\n%limit: i64 = const 20\nparallel 1 %zero, %n {%i: i64 ->\n%x: u8 = load x[%i]\n%hi: i64 = convert %x\n"
+           "%s: i64 = for %zero, %hi, %zero {%p: i64, %acc: i64 ->\n%at: i64 = add %p, %acc\ncheck_index %at, %k @3:3\n%v: i64 = load y[%at]\n%lim: i64 = and %v, %one\n%r: i64 = add %lim, %acc\nyield %r\n}\n"
+           "%w: i64 = while %s {%a: i64 ->\n%c: bool = gt %a, %zero\nyield %c\n} {%b: i64 ->\n%ok: bool = lt %b, %limit\ncheck.DOMAIN %ok, %b, %limit @4:4\n%d: i64 = sub %b, %one\nyield %d\n}\n"
+           "store z[%i], %w\nyield\n}\nyield\n}\n", QN__FAULT_DOMAIN);
 }
 
 static const char *const endless =
