@@ -348,16 +348,26 @@ static void lower_guarded(qn__lowering *l, const qn__node_id *list, uint32_t cou
     qn__lower_if_end(l, &f, NULL, NULL);
 }
 
+/* How many statements to guard together: all, so that they know why they are executed; up to the next that may set a flag where
+ * a long row of such statements would nest too deep. */
+static uint32_t guarded_count(const qn__lowering *l, const qn__node_id *list, uint32_t count) {
+    if (l->depth < QN__LOWER_GUARDS) return count;
+    for (uint32_t i = 0; i < count; i++)
+        if (qn__lower_escapes(l, list[i])) return i + 1;
+    return count;
+}
+
 static void lower_statements(qn__lowering *l, const qn__node_id *list, uint32_t count) {
-    for (uint32_t i = 0; i < count && !l->ir->failed; i++) {
+    bool guarded = false;
+    for (uint32_t i = 0, n = 1; i < count && !l->ir->failed; i += n) {
         const qn__ast_kind kind = qn__ast_kind_of(l->ast, list[i]);
-        lower_statement(l, list[i]);
-        if (kind == QN__AST_BREAK || kind == QN__AST_CONTINUE) return;
-        if (i + 1 == count || !l->loop || !qn__lower_escapes(l, list[i])) continue;
+        n = guarded ? guarded_count(l, list + i, count - i) : 1;
         if (!qn__lower_enter(l, list[i])) return;
-        lower_guarded(l, list + i + 1, count - i - 1);
+        if (guarded) lower_guarded(l, list + i, n);
+        else lower_statement(l, list[i]);
         qn__lower_leave(l);
-        return;
+        if (!guarded && (kind == QN__AST_BREAK || kind == QN__AST_CONTINUE)) return;
+        guarded = guarded || (l->loop && qn__lower_escapes(l, list[i]));
     }
 }
 

@@ -23,7 +23,8 @@
 
 /* Limits: above any program that a person writes, below what hurts. */
 enum {
-    QN__LOWER_DEPTH = 1200,          /* nesting of expressions and statements; a frame is below 1 KiB */
+    QN__LOWER_DEPTH = 2000,          /* nesting of expressions and statements: above what a tree of QN__AST_HEIGHT needs */
+    QN__LOWER_GUARDS = 300,          /* from this depth on, what follows a break is guarded piece by piece */
     QN__LOWER_INSTRS = 2000000,      /* instructions of a kernel before inlining */
     QN__LOWER_RESULTS = 64,          /* values of one expression */
 };

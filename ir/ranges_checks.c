@@ -170,6 +170,28 @@ static bool holds(qn__ranges *r, qn__value cond, uint32_t depth) {
     }
 }
 
+/* Never true, whatever the sizes are. */
+static bool never(qn__ranges *r, qn__value cond, uint32_t depth) {
+    uint64_t bits;
+    const qn__instr *instr = qn__definition(r->ir, cond);
+    if (!instr || !depth) return false;
+    if (qn__is_const(r->ir, cond, &bits)) return !bits;
+    if (instr->op == QN__OP_AND) return never(r, instr->args[0], depth - 1) || never(r, instr->args[1], depth - 1);
+    if (instr->op == QN__OP_OR) return never(r, instr->args[0], depth - 1) && never(r, instr->args[1], depth - 1);
+    if (qn__op_table[instr->op].rule != QN__RULE_CMP || !qn__is_int(qn__type_of(r->ir, instr->args[0]))) return false;
+    const qn__form *a = qn__ranges_form(r, instr->args[0]), *b = qn__ranges_form(r, instr->args[1]);
+    qn__affine *affine = &r->affine;
+    switch ((int)instr->op) {
+    case QN__OP_LT: return qn__prove_at_most(affine, b, 0, a);
+    case QN__OP_LE: return qn__prove_at_most(affine, b, 1, a);
+    case QN__OP_GT: return qn__prove_at_most(affine, a, 0, b);
+    case QN__OP_GE: return qn__prove_at_most(affine, a, 1, b);
+    case QN__OP_EQ: return qn__prove_at_most(affine, a, 1, b) || qn__prove_at_most(affine, b, 1, a);
+    case QN__OP_NE: return qn__prove_at_most(affine, a, 0, b) && qn__prove_at_most(affine, b, 0, a);
+    default: return false;
+    }
+}
+
 static void check_condition(qn__ranges *r, qn__instr_ref ref) {
     static const char *const faults[] = {"",
 #define X(ENUM, text) text,
@@ -179,13 +201,12 @@ static void check_condition(qn__ranges *r, qn__instr_ref ref) {
     const qn__instr *instr = &r->ir->instrs[ref];
     const char *what = instr->aux < QN__FAULT_COUNT ? faults[instr->aux] : "";
     char text[128];
-    uint64_t bits;
     if (holds(r, instr->args[0], 8)) {
         snprintf(text, sizeof text, "cannot happen: %s", what);
         proved(r, ref, text);
         return;
     }
-    if (r->certain && qn__is_const(r->ir, instr->args[0], &bits) && !bits) {
+    if (r->certain && never(r, instr->args[0], 8)) {
         qn__ir_remark(r->ir, QN__REMARK_FAILS, instr->location, "%s", what);
         return;
     }
