@@ -42,8 +42,11 @@ static bool body_begin(qn__body *b, qn__checker *c, uint32_t item, const qn__typ
     b->scope = c->scope;
     b->t->variables = qn__arena_grow(arena, NULL, &b->variable_capacity, 8, sizeof *b->t->variables);
     b->info = qn__arena_grow(arena, NULL, &b->info_capacity, 8, sizeof *b->info);
+    b->atoms = qn__arena_grow(arena, NULL, &b->atom_capacity, 16, sizeof *b->atoms);
+    b->atom_count = 1; // atom 0 stands for what could not be made
     qn__terms_init(b);
     if (qn__arena_failed(arena)) return false;
+    b->atoms[0] = (qn__atom){.kind = QN__ATOM_OPAQUE, .varying = true};
     for (uint32_t i = 0; i < count; i++) b->t->type_arguments[i] = arguments[i];
     if (qn__ast_kind_of(c->ast, span.node) == QN__AST_KERNEL) {
         b->generics = qn__ast_child(c->ast, span.node, QN__KERNEL_GENERICS);

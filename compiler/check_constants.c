@@ -6,6 +6,7 @@
 
 #include "ir/eval.h"
 
+#include <locale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,31 +38,29 @@ static bool integer_fits(qn__wide value, qn__type type) {
 }
 
 // The spelling of a float literal, read as f32: needed where the f64 stands exactly between two f32.
-static float literal_as_f32(const qn__checker *c, qn__node_id node, double real, bool negative) {
+static float literal_as_f32(const qn__checker *c, qn__node_id node, double real) {
     const qn__ast_node *n = qn__ast_get(c->ast, node);
     const qn__source *source = qn__sources_get(c->sources, n->span.file);
     uint64_t bits;
     memcpy(&bits, &real, sizeof bits);
-    if ((bits & 0x1fffffff) != 0x10000000 || !source || n->span.end - n->span.begin > 100) return (float)real;
-    // The f64 is a tie: does the exact decimal lie above or below? The neighbours' midpoints are far, so long double tells.
-    char plain[104];
-    size_t count = 0;
-    for (uint32_t i = n->span.begin; i < n->span.end; i++) {
-        if (source->text[i] != '_') plain[count++] = source->text[i];
+    if ((bits & 0x1fffffff) != 0x10000000 || !source || n->span.end <= n->span.begin) return (float)real;
+    char *plain = qn__arena_alloc(c->arena, (size_t)(n->span.end - n->span.begin) + 1);
+    locale_t locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    float exact = (float)real;
+    if (plain && locale) {
+        size_t count = 0;
+        for (uint32_t i = n->span.begin; i < n->span.end; i++) {
+            if (source->text[i] != '_') plain[count++] = source->text[i];
+        }
+        exact = copysignf(strtof_l(plain, NULL, locale), (float)real);
     }
-    plain[count] = 0;
-    char *end;
-    long double exact = strtold(plain, &end);
-    if (*end) return (float)real;
-    long double magnitude = negative ? -(long double)real : (long double)real;
-    if (exact == magnitude) return (float)real;
-    double nudged = nextafter(fabs(real), exact > magnitude ? INFINITY : 0.0);
-    return (float)copysign(nudged, real);
+    if (locale) freelocale(locale);
+    return exact;
 }
 
 static bool float_fits(const qn__checker *c, const qn__constant *value, qn__type type, uint64_t *bits, const char **why) {
     double real = value->real;
-    if (type == QN__TYPE_F32 && value->exact_text) real = literal_as_f32(c, value->node, real, signbit(real) != 0);
+    if (type == QN__TYPE_F32 && value->exact_text) real = literal_as_f32(c, value->node, real);
     *bits = qn__eval_from_f64(type, real);
     double back = qn__eval_to_f64(type, *bits);
     if (isinf(back) && !isinf(value->real)) {

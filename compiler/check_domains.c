@@ -150,10 +150,13 @@ uint32_t qn__add_target(qn__body *b, qn__typed_target target) {
     size_t count = b->t->target_count;
     qn__typed_target *grown = qn__arena_grow(b->c->arena, b->t->targets, &b->target_capacity, count + 1, sizeof *grown);
     uint8_t *depth = qn__arena_grow(b->c->arena, b->target_depth, &b->target_depth_capacity, count + 1, sizeof *depth);
-    if (!grown || !depth) {
+    qn__node_id *statement = qn__arena_grow(b->c->arena, b->target_statement, &b->target_statement_capacity, count + 1, sizeof *statement);
+    if (!grown || !depth || !statement) {
         b->failed = true;
         return 0;
     }
+    b->target_statement = statement;
+    b->target_statement[count] = b->statement;
     b->t->targets = grown;
     b->target_depth = depth;
     b->t->targets[count] = target;

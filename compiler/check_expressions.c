@@ -132,8 +132,7 @@ static qn__term_id array_as_value(qn__body *b, qn__node_id node, uint32_t variab
     return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
 }
 
-// Something of the kernel is read: has it a value?
-static void check_defined(qn__body *b, qn__node_id node, uint32_t variable) {
+void qn__check_defined(qn__body *b, qn__node_id node, uint32_t variable) {
     const qn__typed_variable *v = &b->t->variables[variable];
     qn__info *info = &b->info[variable];
     info->read = true;
@@ -175,7 +174,7 @@ static qn__term_id variable_value(qn__body *b, qn__node_id node, uint32_t variab
         qn__diagnostic_hint(d, "use it after the keep that fills the output");
         info->poisoned = true;
     }
-    check_defined(b, node, variable);
+    qn__check_defined(b, node, variable);
     if (v->kind == QN__VARIABLE_OUTPUT || v->kind == QN__VARIABLE_TEMP) add_read(b, node, variable);
     return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, b->info[variable].term);
 }
@@ -270,7 +269,7 @@ static qn__term_id check_index(qn__body *b, qn__node_id node) {
     bool local = kind == QN__VARIABLE_LOCAL || kind == QN__VARIABLE_VAR || kind == QN__VARIABLE_LET;
     qn__term_id term = qn__check_subscripts(b, node, variable, false);
     if (b->info[variable].poisoned) b->failed = true;
-    check_defined(b, node, variable);
+    qn__check_defined(b, node, variable);
     if (!local) add_read(b, node, variable);
     qn__set_node(b, node, local ? QN__MEANS_LOCAL : QN__MEANS_ARRAY, variable, term);
     if (b->t->variables[variable].edge) qn__node(b, node)->flags |= QN__EDGE_READ;

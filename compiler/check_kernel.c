@@ -128,9 +128,9 @@ static void check_swap(qn__body *b, qn__node_id node) {
         qn__diagnostic_found(d, "%s and %s", shape_text(b, x), shape_text(b, y));
         qn__diagnostic_expected(d, "one type and one shape");
     }
-    uint8_t defined = b->info[x].defined;
-    b->info[x].defined = b->info[y].defined;
-    b->info[y].defined = defined;
+    // Both must have values: in a loop, the next round would meet the one without.
+    qn__check_defined(b, qn__ast_child(b->ast, node, QN__SWAP_FIRST), x);
+    qn__check_defined(b, qn__ast_child(b->ast, node, QN__SWAP_SECOND), y);
 }
 
 // ---- Control flow ----

@@ -201,6 +201,8 @@ struct qn__body {
     // tables that grow; they become t's at the end
     size_t variable_capacity, index_capacity, stage_capacity, target_capacity, needed_capacity;
     uint8_t *target_depth; size_t target_depth_capacity; // by target: conditions around it inside its block; 0: always executed
+    qn__node_id *target_statement; size_t target_statement_capacity; // by target: its ASSIGN
+    qn__node_id statement; // the ASSIGN being checked
     qn__info *info; size_t info_capacity;
     qn__term *terms; size_t term_count, term_capacity;
     qn__term_id *node_term;  // by node - first
@@ -307,6 +309,7 @@ const char *qn__source_text(qn__body *b, qn__node_id node); // short, one line
 const char *qn__element_text(qn__body *b, uint32_t variable); // "y[i, j]", "s"
 static inline qn__typed_node *qn__node(qn__body *b, qn__node_id node) { return &b->t->nodes[node - b->t->item.first]; }
 qn__term_id qn__set_node(qn__body *b, qn__node_id node, qn__meaning meaning, uint32_t ref, qn__term_id term);
+void qn__check_defined(qn__body *b, qn__node_id node, uint32_t variable); // something of the kernel is read: has it a value?
 static inline qn__term_id qn__node_term(qn__body *b, qn__node_id node) { return b->node_term[node - b->t->item.first]; }
 qn__term_id qn__add_literal(qn__body *b, qn__node_id node, qn__constant constant);
 

@@ -192,13 +192,15 @@ static void complain_coverage(work *w, uint32_t number) {
     qn__diagnostic_hint(d, "%sassign all of it before: %s = 0", block ? "" : "or ", qn__element_text(b, array));
 }
 
-static void decide_copy(work *w, qn__typed_target *target) {
+// Node numbers grow in the order of the text, and a statement's own comes after its parts'.
+static void decide_copy(work *w, uint32_t number) {
     qn__body *b = w->b;
+    qn__typed_target *target = &b->t->targets[number];
     bool block = qn__ast_kind_of(b->ast, w->stage.node) == QN__AST_FOR_BLOCK;
     for (size_t i = w->reads; i < b->read_count; i++) {
         const qn__read *read = &b->reads[i];
         if (read->array != target->array) continue;
-        bool after = block && (read->node > target->node || read->in_loop);
+        bool after = block && (read->node > b->target_statement[number] || read->in_loop);
         if (target->scatter || after || !qn__same_element(b, read->node, target->node)) target->copy = true;
     }
 }
@@ -272,13 +274,14 @@ static void decide_coverage(work *w) {
 static void decide(work *w) {
     qn__body *b = w->b;
     w->stage.target_count = b->t->target_count - w->stage.first_target;
+    if (qn__arena_failed(b->c->arena)) return;
     qn__order_indices(b, &w->stage);
     for (uint32_t i = 0; i < w->stage.target_count; i++) {
         uint32_t number = w->stage.first_target + i;
         decide_target(w, number, b->t->targets[number].combine);
     }
     check_pairs(w);
-    for (uint32_t i = 0; i < w->stage.target_count; i++) decide_copy(w, &b->t->targets[w->stage.first_target + i]);
+    for (uint32_t i = 0; i < w->stage.target_count; i++) decide_copy(w, w->stage.first_target + i);
     decide_coverage(w);
 }
 
@@ -492,6 +495,7 @@ static bool scan_length_fits(qn__body *b, uint32_t scan_index, uint32_t array) {
 static void scan_coverage(work *w, qn__node_id target, uint32_t array, uint32_t scan_index) {
     qn__body *b = w->b;
     qn__info *info = &b->info[array];
+    if (qn__arena_failed(b->c->arena)) return;
     if (qn__ast_kind_of(b->ast, target) == QN__AST_NAME) {
         if (!scan_length_fits(b, scan_index, array)) {
             qn__diagnostic *d = qn__complain(b, SCAN_LENGTH, qn__ast_get(b->ast, target)->span, QN__SAY(b->t->variables[array].name));
@@ -501,7 +505,7 @@ static void scan_coverage(work *w, qn__node_id target, uint32_t array, uint32_t 
         b->t->targets[w->stage.first_target].full = true;
         b->t->targets[w->stage.first_target].initialises = info->defined == QN__DEFINED_NO;
         info->defined = QN__DEFINED_YES;
-        decide_copy(w, &b->t->targets[w->stage.first_target]);
+        decide_copy(w, w->stage.first_target);
         return;
     }
     uint32_t count = w->stage.index_count;
@@ -776,6 +780,7 @@ void qn__check_block_target(qn__body *b, qn__node_id node) {
     qn__type_set set;
     qn__op op = qn__assign_op((qn__ast_assign)n->op, &set);
     if (count > QN__CHECK_RESULTS) count = QN__CHECK_RESULTS;
+    b->statement = node;
     for (uint32_t i = 0; i < count; i++) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
         uint32_t variable = qn__lookup(b, qn__ast_get(b->ast, target)->name);

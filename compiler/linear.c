@@ -18,7 +18,7 @@ static uint32_t add_atom(qn__body *b, qn__atom atom) {
     qn__atom *grown = qn__arena_grow(b->c->arena, b->atoms, &b->atom_capacity, b->atom_count + 1, sizeof *grown);
     if (!grown) {
         b->failed = true;
-        return 0;
+        return 0; // there is one since the body began
     }
     b->atoms = grown;
     b->atoms[b->atom_count] = atom;
