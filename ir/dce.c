@@ -104,6 +104,7 @@ static void visit_instr(cleaner *c, qn__instr_ref ref) {
     uint32_t count = grouped ? fixed_args(instr->op) : instr->arg_count;
     for (uint32_t i = 0; i < count; i++) live_value(c, instr->args[i]);
     if (instr->op == QN__OP_LOAD) live_array(c, instr->imm);
+    if (instr->op == QN__OP_REDUCE) live_group(c, ref, 0); /* a reduction has at least one accumulator */
     for (uint32_t i = 0; i < instr->region_count; i++) {
         bool whole = !grouped || (instr->op == QN__OP_WHILE && i == 0);
         const qn__instr *yield = yield_of(ir, instr->regions[i]);

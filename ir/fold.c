@@ -191,8 +191,9 @@ static qn__value fold_not(const folder *f, qn__instr *instr) {
     static const uint8_t opposite[QN__OP_COUNT] = {
         [QN__OP_EQ] = QN__OP_NE, [QN__OP_NE] = QN__OP_EQ, [QN__OP_LT] = QN__OP_GE,
         [QN__OP_GE] = QN__OP_LT, [QN__OP_GT] = QN__OP_LE, [QN__OP_LE] = QN__OP_GT};
-    bool ordered = inner->op == QN__OP_EQ || inner->op == QN__OP_NE || !qn__is_float(qn__type_of(ir, inner->args[0]));
-    if (qn__op_table[inner->op].rule != QN__RULE_CMP || !ordered) return 0;
+    if (qn__op_table[inner->op].rule != QN__RULE_CMP) return 0;
+    bool equality = inner->op == QN__OP_EQ || inner->op == QN__OP_NE;
+    if (!equality && qn__is_float(qn__type_of(ir, inner->args[0]))) return 0; /* NaN: not (a < b) is not a >= b */
     qn__value *args = QN__ARENA_ARRAY(ir->arena, qn__value, 2);
     if (!args) return 0;
     args[0] = inner->args[0], args[1] = inner->args[1];
@@ -251,7 +252,7 @@ static bool all_const(const folder *f, const qn__instr *instr, uint64_t bits[3])
 static qn__value fold_pure(folder *f, qn__instr_ref ref) {
     qn__ir *ir = f->ir;
     qn__instr *instr = &ir->instrs[ref];
-    if (!instr->arg_count) return 0;
+    if (instr->op == QN__OP_CONST || !instr->arg_count) return 0;
     uint64_t args[3] = {0}, bits;
     uint32_t typed = instr->op == QN__OP_SELECT ? 1 : 0;
     qn__type type = qn__type_of(ir, instr->args[typed]);
