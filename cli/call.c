@@ -130,8 +130,10 @@ static int kernel_exists(cli_call *call, const cli_options *options) {
     qn_kernel *kernel;
     qn_error error;
     const qn_kernel_options given = {0};
-    qn_kernel_create(call->module, options->kernel, &given, &kernel, &error);
-    return cli_report(&error, cli_colour(options));
+    if (qn_kernel_create(call->module, options->kernel, &given, &kernel, &error) != QN_OK)
+        return cli_report(&error, cli_colour(options));
+    qn_kernel_destroy(kernel); /* the file's only one; the others are imported */
+    return QN_OK;
 }
 
 static int make_inputs(cli_call *call, const cli_options *options, qn_engine engine, const char **texts) {
