@@ -89,7 +89,8 @@ static void print_subscripts(printer *p, const qn__instr *instr, uint32_t count)
     qn__text_add_char(p->out, '[');
     print_values(p, instr->args, count);
     qn__text_add_char(p->out, ']');
-    if (count < instr->arg_count) qn__text_add_string(p->out, ", ");
+    if (count == instr->arg_count) return;
+    qn__text_add_string(p->out, ", ");
     print_values(p, instr->args + count, instr->arg_count - count);
 }
 
