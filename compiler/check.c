@@ -8,7 +8,8 @@
 
 const qn__builtin_info qn__builtin_table[QN__BUILTIN_COUNT] = {
     {"", QN__OP_COUNT, 0, 0, QN__RESULT_SAME},
-#define QN__BUILTIN_ROW(name, ENUM, op, arity, arguments, result) {name, QN__OP_##op, arity, arguments, QN__RESULT_##result},
+#define QN__BUILTIN_ROW(name, ENUM, op, arity, arguments, result)                                                      \
+    {name, QN__OP_##op, arity, arguments, QN__RESULT_##result},
 #include "compiler/builtin.def"
 #undef QN__BUILTIN_ROW
 };
@@ -67,11 +68,15 @@ static void finish_literals(qn__body *b) {
         if (!type || !l->constant.kind) continue;
         if (qn__constant_fits(b->c, &l->constant, type, &node->bits, &why)) continue;
         const char *name = qn__type_table[type].name, *text = qn__source_text(b, l->node);
-        qn__diagnostic *d = qn__complain(b, LITERAL_RANGE, qn__ast_get(b->ast, l->node)->span, QN__SAY(text), QN__SAY(name));
+        qn__diagnostic *d =
+            qn__complain(b, LITERAL_RANGE, qn__ast_get(b->ast, l->node)->span, QN__SAY(text), QN__SAY(name));
         qn__diagnostic_note(d, QN__NO_SPAN, "%s", why);
-        if (type == QN__TYPE_I64 && l->constant.integer > 0) qn__diagnostic_hint(d, "write u64(%s)", text);
-        else if (qn__is_float(type)) qn__diagnostic_hint(d, "use a wider type, like f64");
-        else qn__diagnostic_hint(d, "use a wider type, like i64(...), for the other operands");
+        if (type == QN__TYPE_I64 && l->constant.integer > 0)
+            qn__diagnostic_hint(d, "write u64(%s)", text);
+        else if (qn__is_float(type))
+            qn__diagnostic_hint(d, "use a wider type, like f64");
+        else
+            qn__diagnostic_hint(d, "use a wider type, like i64(...), for the other operands");
     }
 }
 
@@ -102,8 +107,10 @@ static qn__typed *check_body(qn__checker *c, uint32_t item, const qn__type *argu
         c->failed = true;
         return NULL;
     }
-    if (b.level == QN__LEVEL_FUNCTION) qn__check_function_body(&b);
-    else if (qn__check_signature(&b)) qn__check_kernel_body(&b);
+    if (b.level == QN__LEVEL_FUNCTION)
+        qn__check_function_body(&b);
+    else if (qn__check_signature(&b))
+        qn__check_kernel_body(&b);
     qn__scope_close(&b, 0); // also where the body was left early: the next one starts with an empty table
     bool good = body_finish(&b);
     if (!good) c->failed = true;
@@ -111,9 +118,11 @@ static qn__typed *check_body(qn__checker *c, uint32_t item, const qn__type *argu
 }
 
 // ---- Instances ----
-static qn__instance *find_instance(qn__instance *list, size_t count, qn__node_id node, const qn__type *arguments, uint32_t n) {
+static qn__instance *find_instance(qn__instance *list, size_t count, qn__node_id node, const qn__type *arguments,
+                                   uint32_t n) {
     for (size_t i = 0; i < count; i++) {
-        if (list[i].node == node && (n == 0 || memcmp(list[i].arguments, arguments, n * sizeof *arguments) == 0)) return &list[i];
+        if (list[i].node == node && (n == 0 || memcmp(list[i].arguments, arguments, n * sizeof *arguments) == 0))
+            return &list[i];
     }
     return NULL;
 }
@@ -151,7 +160,8 @@ uint32_t qn__instantiate(qn__checker *c, uint32_t item, const qn__type *argument
     if (list) c->functions = list;
     if (typed) c->checked.functions = typed;
     if (!list || !typed || !copy) return QN__NO_REF;
-    c->functions[index] = (qn__instance){.node = node, .arguments = copy, .argument_count = count, .state = QN__ITEM_BUSY};
+    c->functions[index] =
+        (qn__instance){.node = node, .arguments = copy, .argument_count = count, .state = QN__ITEM_BUSY};
     c->checked.functions[index] = NULL;
     c->function_count = index + 1;
     c->checked.function_count = (uint32_t)c->function_count;
@@ -176,8 +186,11 @@ const qn__typed *qn__check_kernel(qn__checker *c, qn__node_id kernel, const qn__
     qn__instance *list = qn__arena_grow(c->arena, c->kernels, &c->kernel_capacity, c->kernel_count + 1, sizeof *list);
     if (!list) return NULL;
     c->kernels = list;
-    c->kernels[c->kernel_count++] = (qn__instance){.node = kernel, .arguments = copy, .argument_count = count,
-                                                   .state = typed ? QN__ITEM_DONE : QN__ITEM_BAD, .typed = typed};
+    c->kernels[c->kernel_count++] = (qn__instance){.node = kernel,
+                                                   .arguments = copy,
+                                                   .argument_count = count,
+                                                   .state = typed ? QN__ITEM_DONE : QN__ITEM_BAD,
+                                                   .typed = typed};
     return typed;
 }
 
@@ -199,10 +212,13 @@ uint32_t qn__check_extern(qn__body *b, uint32_t item) {
     qn__item_info *info = &c->items[item];
     if (info->extern_index != QN__NO_REF) return info->extern_index;
     qn__node_id node = info->item.node;
-    qn__node_id params = qn__ast_child(c->ast, node, QN__EXTERN_PARAMS), result = qn__ast_child(c->ast, node, QN__EXTERN_RESULT);
+    qn__node_id params = qn__ast_child(c->ast, node, QN__EXTERN_PARAMS),
+                result = qn__ast_child(c->ast, node, QN__EXTERN_RESULT);
     uint32_t index = c->checked.extern_count;
-    qn__typed_extern *list = qn__arena_grow(c->arena, c->checked.externs, &c->extern_capacity, (size_t)index + 1, sizeof *list);
-    qn__typed_extern e = {.name = qn__check_name(c, qn__ast_get(c->ast, node)->name), .node = node,
+    qn__typed_extern *list =
+        qn__arena_grow(c->arena, c->checked.externs, &c->extern_capacity, (size_t)index + 1, sizeof *list);
+    qn__typed_extern e = {.name = qn__check_name(c, qn__ast_get(c->ast, node)->name),
+                          .node = node,
                           .param_count = qn__ast_count(c->ast, params)};
     e.params = QN__ARENA_ARRAY(c->arena, qn__type, (size_t)e.param_count + 1);
     if (!list || !e.params) {
@@ -212,7 +228,8 @@ uint32_t qn__check_extern(qn__body *b, uint32_t item) {
     extern_params(b, &e, params);
     bool is_size;
     e.result = result ? qn__check_type_name(b, result, &is_size) : QN__TYPE_NONE;
-    if (result && qn__ast_count(b->ast, result)) qn__complain_plain(b, SCALAR_EXPECTED, qn__ast_get(b->ast, result)->span);
+    if (result && qn__ast_count(b->ast, result))
+        qn__complain_plain(b, SCALAR_EXPECTED, qn__ast_get(b->ast, result)->span);
     c->checked.externs = list;
     c->checked.externs[index] = e;
     c->checked.extern_count = index + 1;
@@ -229,7 +246,8 @@ static void check_generics(qn__checker *c, qn__node_id list) {
         for (uint32_t j = 0; j < i; j++) again |= qn__ast_get(c->ast, qn__ast_child(c->ast, list, j))->name == name;
         bool known = name && name < c->name_count && (c->type[name] || name == c->name_size);
         if (!again && !known) continue;
-        qn__diagnostic *d = qn__report(c->sink, QN__DIAG_GENERIC_NAME, qn__ast_name_span(c->ast, node), QN__SAY(qn__check_name(c, name)));
+        qn__diagnostic *d = qn__report(c->sink, QN__DIAG_GENERIC_NAME, qn__ast_name_span(c->ast, node),
+                                       QN__SAY(qn__check_name(c, name)));
         qn__diagnostic_hint(d, "use a capital letter, like T or U");
         c->failed = true;
     }
@@ -263,7 +281,8 @@ static void check_generic_item(qn__checker *c, uint32_t item) {
     enum { MOST = 16 };
     if (count > MOST) return;
     qn__type_set sets[MOST];
-    for (uint32_t i = 0; i < count; i++) sets[i] = qn__class_set((qn__ast_class)qn__ast_get(c->ast, qn__ast_child(c->ast, list, i))->op);
+    for (uint32_t i = 0; i < count; i++)
+        sets[i] = qn__class_set((qn__ast_class)qn__ast_get(c->ast, qn__ast_child(c->ast, list, i))->op);
     for (uint32_t vary = 0; vary <= count; vary++) {
         for (unsigned type = QN__TYPE_COUNT; type-- > 1;) {
             qn__type types[MOST];
@@ -287,16 +306,20 @@ static void check_item(qn__checker *c, uint32_t item) {
     switch (qn__ast_kind_of(c->ast, node)) {
     case QN__AST_CONST: qn__constant_of_item(c, item, &value); return;
     case QN__AST_EXTERN: qn__check_extern(&b, item); return;
-    case QN__AST_KERNEL: case QN__AST_FUNCTION:
+    case QN__AST_KERNEL:
+    case QN__AST_FUNCTION:
         check_generics(c, generics);
-        if (qn__ast_count(c->ast, generics)) check_generic_item(c, item);
-        else check_once(c, item, NULL, 0);
+        if (qn__ast_count(c->ast, generics))
+            check_generic_item(c, item);
+        else
+            check_once(c, item, NULL, 0);
         return;
     default: return; // imports
     }
 }
 
-qn__checker *qn__checker_create(const qn__ast *ast, const qn__sources *sources, qn__arena *arena, qn__diagnostic_sink *sink) {
+qn__checker *qn__checker_create(const qn__ast *ast, const qn__sources *sources, qn__arena *arena,
+                                qn__diagnostic_sink *sink) {
     qn__checker *c = QN__ARENA_NEW(arena, qn__checker);
     if (!c) return NULL;
     *c = (qn__checker){.ast = ast, .sources = sources, .arena = arena, .sink = sink};
@@ -323,7 +346,9 @@ bool qn__check_prelude(qn__checker *c) {
     return !c->failed && !qn__arena_failed(c->arena);
 }
 
-const qn__checked *qn__check_result(const qn__checker *c) { return &c->checked; }
+const qn__checked *qn__check_result(const qn__checker *c) {
+    return &c->checked;
+}
 
 // ---- Which kernel, for which types ----
 qn__node_id qn__check_find_kernel(qn__checker *c, const char *name) {
@@ -353,7 +378,8 @@ qn__node_id qn__check_find_kernel(qn__checker *c, const char *name) {
     return QN__NO_NODE;
 }
 
-static bool infer_one(qn__checker *c, qn__node_id kernel, uint32_t generic, const qn__type *arguments, uint32_t count, qn__type *out) {
+static bool infer_one(qn__checker *c, qn__node_id kernel, uint32_t generic, const qn__type *arguments, uint32_t count,
+                      qn__type *out) {
     qn__node_id node = qn__ast_child(c->ast, qn__ast_child(c->ast, kernel, QN__KERNEL_GENERICS), generic);
     qn__node_id params = qn__ast_child(c->ast, kernel, QN__KERNEL_PARAMS);
     const char *name = qn__check_name(c, qn__ast_get(c->ast, node)->name);
@@ -363,11 +389,14 @@ static bool infer_one(qn__checker *c, qn__node_id kernel, uint32_t generic, cons
         qn__node_id param = qn__ast_child(c->ast, params, i), type = qn__ast_child(c->ast, param, QN__PARAM_TYPE);
         if (!type || qn__ast_get(c->ast, type)->name != qn__ast_get(c->ast, node)->name || !arguments[i]) continue;
         if ((*out && *out != arguments[i]) || !(set & QN__SET_OF(arguments[i]))) {
-            qn__diagnostic *d = qn__report(c->sink, QN__DIAG_ARGUMENT_TYPES, qn__ast_name_span(c->ast, param), QN__SAY(name),
-                                           QN__SAY(qn__check_name(c, qn__ast_get(c->ast, param)->name)));
+            qn__diagnostic *d = qn__report(c->sink, QN__DIAG_ARGUMENT_TYPES, qn__ast_name_span(c->ast, param),
+                                           QN__SAY(name), QN__SAY(qn__check_name(c, qn__ast_get(c->ast, param)->name)));
             qn__diagnostic_found(d, "%s", qn__type_table[arguments[i]].name);
-            if (*out) qn__diagnostic_expected(d, "%s, as of the arguments before", qn__type_table[*out].name);
-            else qn__diagnostic_expected(d, "a type of the class %s", qn__ast_class_text((qn__ast_class)qn__ast_get(c->ast, node)->op));
+            if (*out)
+                qn__diagnostic_expected(d, "%s, as of the arguments before", qn__type_table[*out].name);
+            else
+                qn__diagnostic_expected(d, "a type of the class %s",
+                                        qn__ast_class_text((qn__ast_class)qn__ast_get(c->ast, node)->op));
             return false;
         }
         *out = arguments[i];
@@ -378,7 +407,8 @@ static bool infer_one(qn__checker *c, qn__node_id kernel, uint32_t generic, cons
     return false;
 }
 
-bool qn__check_infer(qn__checker *c, qn__node_id kernel, const qn__type *arguments, uint32_t count, qn__type *type_arguments) {
+bool qn__check_infer(qn__checker *c, qn__node_id kernel, const qn__type *arguments, uint32_t count,
+                     qn__type *type_arguments) {
     for (uint32_t i = 0; i < qn__check_generic_count(c, kernel); i++) {
         if (!infer_one(c, kernel, i, arguments, count, &type_arguments[i])) return false;
     }

@@ -52,15 +52,18 @@ static qn__term_id check_cast(qn__body *b, qn__node_id node, qn__type type) {
             qn__term_unify(b, term, to);
             return qn__add_literal(b, node, value), qn__term_unify(b, qn__node_term(b, node), to), to;
         }
-        if (!value.type && value.kind == QN__CONSTANT_INT && value.integer > INT64_MAX) qn__term_unify(b, term, qn__term_of(QN__TYPE_U64));
+        if (!value.type && value.kind == QN__CONSTANT_INT && value.integer > INT64_MAX)
+            qn__term_unify(b, term, qn__term_of(QN__TYPE_U64));
     }
     return qn__set_node(b, node, QN__MEANS_CAST, 0, to);
 }
 
 // ---- Operations ----
 static qn__term_id builtin_result(qn__body *b, const qn__builtin_info *info, qn__term_id argument) {
-    static const uint8_t unsigned_of[] = {[QN__TYPE_F16] = QN__TYPE_U16, [QN__TYPE_BF16] = QN__TYPE_U16,
-                                          [QN__TYPE_F32] = QN__TYPE_U32, [QN__TYPE_F64] = QN__TYPE_U64};
+    static const uint8_t unsigned_of[] = {[QN__TYPE_F16] = QN__TYPE_U16,
+                                          [QN__TYPE_BF16] = QN__TYPE_U16,
+                                          [QN__TYPE_F32] = QN__TYPE_U32,
+                                          [QN__TYPE_F64] = QN__TYPE_U64};
     switch ((qn__result_rule)info->result) {
     case QN__RESULT_SAME: return argument;
     case QN__RESULT_BITS: {
@@ -83,8 +86,10 @@ static void complain_argument(qn__body *b, qn__node_id node, qn__node_id argumen
     qn__diagnostic_found(d, "%s", qn__term_text(b, term));
     if (!(set & ~QN__SET_FLOAT)) {
         qn__diagnostic_expected(d, "a float type: f16, bf16, f32 or f64");
-        if (alone) qn__diagnostic_hint(d, "write %s(f64(%s))", name, text);
-        else qn__diagnostic_hint(d, "write f64(%s)", text);
+        if (alone)
+            qn__diagnostic_hint(d, "write %s(f64(%s))", name, text);
+        else
+            qn__diagnostic_hint(d, "write f64(%s)", text);
     } else if (!(set & ~QN__SET_INT)) {
         qn__type only = set & (set - 1) ? QN__TYPE_NONE : (qn__type)__builtin_ctz(set);
         qn__diagnostic_expected(d, "%s", only ? qn__type_table[only].name : "an integer type");
@@ -125,7 +130,8 @@ static qn__term_id check_builtin(qn__body *b, qn__node_id node, const qn__builti
 
 // ---- Functions ----
 static qn__pending_call *add_pending(qn__body *b, qn__pending_call call) {
-    qn__pending_call *grown = qn__arena_grow(b->c->arena, b->calls, &b->call_capacity, b->call_count + 1, sizeof *grown);
+    qn__pending_call *grown =
+        qn__arena_grow(b->c->arena, b->calls, &b->call_capacity, b->call_count + 1, sizeof *grown);
     if (!grown) {
         b->failed = true;
         return NULL;
@@ -190,14 +196,17 @@ static bool check_argument(qn__body *b, const qn__pending_call *call, qn__node_i
     qn__diagnostic_found(d, "%s", qn__term_text(b, found));
     qn__diagnostic_expected(d, "%s", qn__term_text(b, wanted));
     if (!b->c->items[call->item].prelude) {
-        qn__diagnostic_note(d, qn__ast_name_span(b->ast, param), "parameter '%s'", qn__check_name(b->c, qn__ast_get(b->ast, param)->name));
+        qn__diagnostic_note(d, qn__ast_name_span(b->ast, param), "parameter '%s'",
+                            qn__check_name(b->c, qn__ast_get(b->ast, param)->name));
     }
-    if (qn__term_type(b, wanted)) qn__diagnostic_hint(d, "write %s(%s)", qn__term_text(b, wanted), qn__source_text(b, argument));
+    if (qn__term_type(b, wanted))
+        qn__diagnostic_hint(d, "write %s(%s)", qn__term_text(b, wanted), qn__source_text(b, argument));
     return false;
 }
 
 // Checks a call of a function; the terms of its results go to `terms`.
-static bool check_function_call(qn__body *b, qn__node_id node, qn__pending_call call, qn__term_id *terms, uint32_t *count) {
+static bool check_function_call(qn__body *b, qn__node_id node, qn__pending_call call, qn__term_id *terms,
+                                uint32_t *count) {
     qn__node_id function = b->c->items[call.item].item.node;
     qn__node_id params = qn__ast_child(b->ast, function, QN__FUNCTION_PARAMS);
     qn__node_id results = qn__ast_child(b->ast, function, QN__FUNCTION_RESULTS);
@@ -236,8 +245,9 @@ static qn__term_id check_extern_call(qn__body *b, qn__node_id node, uint32_t ite
 }
 
 static qn__term_id several_results(qn__body *b, qn__node_id node, uint32_t count) {
-    qn__diagnostic *d = qn__complain(b, RESULT_COUNT, qn__ast_get(b->ast, node)->span,
-                                     QN__SAY(qn__check_name(b->c, qn__ast_get(b->ast, node)->name)), QN__SAY_UINT(count));
+    qn__diagnostic *d =
+        qn__complain(b, RESULT_COUNT, qn__ast_get(b->ast, node)->span,
+                     QN__SAY(qn__check_name(b->c, qn__ast_get(b->ast, node)->name)), QN__SAY_UINT(count));
     qn__diagnostic_expected(d, "one value");
     qn__diagnostic_hint(d, "take them apart first: let a, b = %s", qn__source_text(b, node));
     return QN__TERM_ERROR;
@@ -251,6 +261,16 @@ static qn__type cast_type(const qn__body *b, qn__name name) {
     return name && name < b->c->name_count ? (qn__type)b->c->type[name] : QN__TYPE_NONE;
 }
 
+static void complain_not_a_function(qn__body *b, qn__node_id node, qn__node_id item) {
+    const char *name = qn__check_name(b->c, qn__ast_get(b->ast, node)->name);
+    qn__ast_kind kind = qn__ast_kind_of(b->ast, item);
+    qn__diagnostic *d = qn__complain(b, NOT_A_FUNCTION, qn__ast_get(b->ast, node)->span, QN__SAY(name),
+                                     QN__SAY(qn__ast_kind_name(kind)));
+    qn__diagnostic_note(d, qn__ast_name_span(b->ast, item), "'%s' is declared here", name);
+    if (kind == QN__AST_KERNEL) qn__diagnostic_hint(d, "move what both need into a function: fn ...");
+    if (kind == QN__AST_CONST) qn__diagnostic_hint(d, "a product is written with *: %s * (...)", name);
+}
+
 qn__term_id qn__check_call(qn__body *b, qn__node_id node) {
     const qn__ast_node *n = qn__ast_get(b->ast, node);
     qn__type type = cast_type(b, n->name);
@@ -259,37 +279,32 @@ qn__term_id qn__check_call(qn__body *b, qn__node_id node) {
         return check_builtin(b, node, &qn__builtin_table[b->c->builtin[n->name]]);
     }
     qn__pending_call call = {0};
-    if (qn__lookup(b, n->name) == QN__NO_REF || qn__check_find_item(b->c, n->name, node) != QN__NO_REF) {
-        bool found = find_function(b, node, &call);
-        if (!found && call.item != QN__NO_REF && qn__ast_kind_of(b->ast, b->c->items[call.item].item.node) == QN__AST_EXTERN) {
-            return check_extern_call(b, node, call.item);
-        }
-        if (found) {
-            qn__term_id terms[QN__CHECK_RESULTS];
-            uint32_t count = 0;
-            if (!check_function_call(b, node, call, terms, &count)) return failed_call(b, node);
-            if (count != 1) return several_results(b, node, count);
-            return qn__set_node(b, node, QN__MEANS_FUNCTION, QN__NO_REF, terms[0]);
-        }
-        if (call.item != QN__NO_REF && call.item_f64 == QN__NO_REF && qn__check_find_item(b->c, n->name, node) != QN__NO_REF) {
-            qn__node_id item = b->c->items[call.item].item.node;
-            qn__diagnostic *d = qn__complain(b, NOT_A_FUNCTION, n->span, QN__SAY(qn__check_name(b->c, n->name)),
-                                             QN__SAY(qn__ast_kind_name(qn__ast_kind_of(b->ast, item))));
-            qn__diagnostic_note(d, qn__ast_name_span(b->ast, item), "'%s' is declared here", qn__check_name(b->c, n->name));
-            if (qn__ast_kind_of(b->ast, item) == QN__AST_KERNEL) qn__diagnostic_hint(d, "move what both need into a function: fn ...");
-            check_arguments_anyway(b, node);
-            return failed_call(b, node);
-        }
+    bool found = find_function(b, node, &call);
+    bool known = !found && qn__check_find_item(b->c, n->name, node) != QN__NO_REF;
+    if (known && qn__ast_kind_of(b->ast, b->c->items[call.item].item.node) == QN__AST_EXTERN) {
+        return check_extern_call(b, node, call.item);
     }
-    qn__complain_unknown_function(b, node);
-    check_arguments_anyway(b, node);
-    return failed_call(b, node);
+    if (!found) {
+        if (known)
+            complain_not_a_function(b, node, b->c->items[call.item].item.node);
+        else
+            qn__complain_unknown_function(b, node);
+        check_arguments_anyway(b, node);
+        return failed_call(b, node);
+    }
+    qn__term_id terms[QN__CHECK_RESULTS];
+    uint32_t count = 0;
+    if (!check_function_call(b, node, call, terms, &count)) return failed_call(b, node);
+    if (count != 1) return several_results(b, node, count);
+    return qn__set_node(b, node, QN__MEANS_FUNCTION, QN__NO_REF, terms[0]);
 }
 
 bool qn__check_call_results(qn__body *b, qn__node_id node, qn__term_id *terms, uint32_t *count) {
     const qn__ast_node *n = qn__ast_get(b->ast, node);
     qn__pending_call call = {0};
-    if (n->kind != QN__AST_CALL || cast_type(b, n->name) || !n->name || n->name >= b->c->name_count || b->c->builtin[n->name]) return false;
+    if (n->kind != QN__AST_CALL || cast_type(b, n->name) || !n->name || n->name >= b->c->name_count ||
+        b->c->builtin[n->name])
+        return false;
     if (!find_function(b, node, &call)) return false;
     qn__node_id results = qn__ast_child(b->ast, b->c->items[call.item].item.node, QN__FUNCTION_RESULTS);
     if (qn__ast_count(b->ast, results) < 2) return false;
@@ -310,21 +325,25 @@ void qn__check_combiner(qn__body *b, qn__node_id node, qn__term_id term) {
         qn__diagnostic *d = qn__complain(b, UNKNOWN_FUNCTION, qn__ast_name_span(b->ast, node), QN__SAY(name));
         const char *near = qn__suggest_name(b, n->name, true);
         if (near) qn__diagnostic_hint(d, "did you mean '%s'?", near);
-        qn__diagnostic_hint(d, "define it: fn %s(a: %s, b: %s) -> %s = ...", name, qn__term_text(b, term), qn__term_text(b, term), qn__term_text(b, term));
+        qn__diagnostic_hint(d, "define it: fn %s(a: %s, b: %s) -> %s = ...", name, qn__term_text(b, term),
+                            qn__term_text(b, term), qn__term_text(b, term));
         return;
     }
     qn__node_id function = b->c->items[call.item].item.node;
-    qn__node_id params = qn__ast_child(b->ast, function, QN__FUNCTION_PARAMS), results = qn__ast_child(b->ast, function, QN__FUNCTION_RESULTS);
+    qn__node_id params = qn__ast_child(b->ast, function, QN__FUNCTION_PARAMS),
+                results = qn__ast_child(b->ast, function, QN__FUNCTION_RESULTS);
     open_generics(b, &call);
     bool good = call.generics && qn__ast_count(b->ast, params) == 2 && qn__ast_count(b->ast, results) == 1;
     for (uint32_t i = 0; good && i < 2; i++) {
-        good = qn__term_unify(b, call_type(b, &call, qn__ast_child(b->ast, qn__ast_child(b->ast, params, i), QN__PARAM_TYPE)), term);
+        good = qn__term_unify(
+            b, call_type(b, &call, qn__ast_child(b->ast, qn__ast_child(b->ast, params, i), QN__PARAM_TYPE)), term);
     }
     good = good && qn__term_unify(b, call_type(b, &call, qn__ast_child(b->ast, results, 0)), term);
     if (!good) {
         const char *type = qn__term_text(b, term);
         qn__diagnostic *d = qn__complain(b, COMBINER, qn__ast_name_span(b->ast, node), QN__SAY(name));
-        qn__diagnostic_expected(d, "a function of two values of type %s that gives one: fn %s(a: %s, b: %s) -> %s", type, name, type, type, type);
+        qn__diagnostic_expected(d, "a function of two values of type %s that gives one: fn %s(a: %s, b: %s) -> %s",
+                                type, name, type, type, type);
         qn__diagnostic_note(d, qn__ast_name_span(b->ast, function), "'%s' is declared here", name);
         return;
     }
@@ -345,7 +364,8 @@ static void add_needed(qn__body *b, uint32_t function) {
     for (uint32_t i = 0; i < b->t->function_count; i++) {
         if (b->t->functions[i] == function) return;
     }
-    uint32_t *grown = qn__arena_grow(b->c->arena, b->t->functions, &b->needed_capacity, (size_t)b->t->function_count + 1, sizeof *grown);
+    uint32_t *grown = qn__arena_grow(b->c->arena, b->t->functions, &b->needed_capacity,
+                                     (size_t)b->t->function_count + 1, sizeof *grown);
     if (!grown) {
         b->failed = true;
         return;
@@ -361,8 +381,10 @@ static void finish_call(qn__body *b, const qn__pending_call *call) {
     if (call->item_f64 != QN__NO_REF) {
         qn__type type = qn__term_default(b, call->overload);
         if (!qn__is_float(type)) return; // % of integers is no call
-        if (type == QN__TYPE_F64) item = call->item_f64;
-        else if (type != QN__TYPE_F32) node->flags |= QN__THROUGH_F32;
+        if (type == QN__TYPE_F64)
+            item = call->item_f64;
+        else if (type != QN__TYPE_F32)
+            node->flags |= QN__THROUGH_F32;
     }
     uint32_t count = call->generic_count < QN__CHECK_RESULTS ? call->generic_count : QN__CHECK_RESULTS;
     for (uint32_t i = 0; i < count; i++) arguments[i] = qn__term_default(b, call->generics[i]);

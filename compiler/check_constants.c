@@ -1,6 +1,6 @@
-// Constant expressions: `const`, sizes of local arrays, values of edges, dimensions. Also what a literal means in a type.
-// A constant without a type behaves like a literal: integers are kept exactly (128 bits, limited to what fits i64 or u64),
-// floats as f64. A constant with a type is computed by the same rules as at run time (ir/eval.h), so moving an
+// Constant expressions: `const`, sizes of local arrays, values of edges, dimensions. Also what a literal means in a
+// type. A constant without a type behaves like a literal: integers are kept exactly (128 bits, limited to what fits i64
+// or u64), floats as f64. A constant with a type is computed by the same rules as at run time (ir/eval.h), so moving an
 // expression into a `const` never changes its value.
 #include "compiler/check_private.h"
 
@@ -14,7 +14,9 @@
 static const qn__constant bad_constant = {.kind = QN__CONSTANT_NONE};
 
 static qn__constant typed_constant(qn__type type, uint64_t bits) {
-    uint8_t kind = type == QN__TYPE_BOOL ? QN__CONSTANT_BOOL : qn__is_float(type) ? QN__CONSTANT_FLOAT : QN__CONSTANT_INT;
+    uint8_t kind = type == QN__TYPE_BOOL ? QN__CONSTANT_BOOL
+                   : qn__is_float(type)  ? QN__CONSTANT_FLOAT
+                                         : QN__CONSTANT_INT;
     qn__constant value = {.kind = kind, .type = (uint8_t)type};
     if (kind == QN__CONSTANT_FLOAT) {
         value.real = qn__eval_to_f64(type, bits);
@@ -58,7 +60,8 @@ static float literal_as_f32(const qn__checker *c, qn__node_id node, double real)
     return exact;
 }
 
-static bool float_fits(const qn__checker *c, const qn__constant *value, qn__type type, uint64_t *bits, const char **why) {
+static bool float_fits(const qn__checker *c, const qn__constant *value, qn__type type, uint64_t *bits,
+                       const char **why) {
     double real = value->real;
     if (type == QN__TYPE_F32 && value->exact_text) real = literal_as_f32(c, value->node, real);
     *bits = qn__eval_from_f64(type, real);
@@ -74,7 +77,8 @@ static bool float_fits(const qn__checker *c, const qn__constant *value, qn__type
     return true;
 }
 
-bool qn__constant_fits(const qn__checker *c, const qn__constant *value, qn__type type, uint64_t *bits, const char **why) {
+bool qn__constant_fits(const qn__checker *c, const qn__constant *value, qn__type type, uint64_t *bits,
+                       const char **why) {
     *why = "its type is another";
     *bits = 0;
     if (value->kind == QN__CONSTANT_NONE || (value->type && value->type != type)) return false;
@@ -132,7 +136,8 @@ static qn__constant evaluate(evaluation *e, qn__node_id node);
 static qn__constant not_constant(evaluation *e, qn__node_id node) {
     qn__diagnostic *d = qn__complain(e->b, NOT_CONSTANT, qn__ast_get(e->b->ast, node)->span, QN__SAY(e->what));
     qn__diagnostic_found(d, "%s", qn__source_text(e->b, node));
-    qn__diagnostic_expected(d, "literals, names of constants, operators, casts, abs, min, max, sqrt, floor, ceil, trunc");
+    qn__diagnostic_expected(d,
+                            "literals, names of constants, operators, casts, abs, min, max, sqrt, floor, ceil, trunc");
     return bad_constant;
 }
 
@@ -164,8 +169,10 @@ static bool common_type(evaluation *e, qn__node_id node, qn__constant *x, qn__co
 
 static qn__op binary_op(qn__ast_binary op) {
     switch (op) {
-    case QN__BINARY_OP_OR: case QN__BINARY_OP_BIT_OR: return QN__OP_OR;
-    case QN__BINARY_OP_AND: case QN__BINARY_OP_BIT_AND: return QN__OP_AND;
+    case QN__BINARY_OP_OR:
+    case QN__BINARY_OP_BIT_OR: return QN__OP_OR;
+    case QN__BINARY_OP_AND:
+    case QN__BINARY_OP_BIT_AND: return QN__OP_AND;
     case QN__BINARY_OP_EQUAL: return QN__OP_EQ;
     case QN__BINARY_OP_NOT_EQUAL: return QN__OP_NE;
     case QN__BINARY_OP_LESS: return QN__OP_LT;
@@ -185,7 +192,9 @@ static qn__op binary_op(qn__ast_binary op) {
     return QN__OP_ADD;
 }
 
-static bool is_comparison(qn__op op) { return op >= QN__OP_EQ && op <= QN__OP_GE; }
+static bool is_comparison(qn__op op) {
+    return op >= QN__OP_EQ && op <= QN__OP_GE;
+}
 
 // Two untyped integers. False when the operation gives nothing useful.
 static bool wide_binary(qn__op op, qn__wide x, qn__wide y, qn__wide *out) {
@@ -193,7 +202,8 @@ static bool wide_binary(qn__op op, qn__wide x, qn__wide y, qn__wide *out) {
     case QN__OP_ADD: *out = x + y; return true;
     case QN__OP_SUB: *out = x - y; return true;
     case QN__OP_MUL:
-        if (y && (x > ((qn__wide)1 << 64) || x < -((qn__wide)1 << 64) || __builtin_mul_overflow(x, y, out))) return false;
+        if (y && (x > ((qn__wide)1 << 64) || x < -((qn__wide)1 << 64) || __builtin_mul_overflow(x, y, out)))
+            return false;
         *out = x * y;
         return true;
     case QN__OP_DIV: *out = x / y; return true;
@@ -201,9 +211,7 @@ static bool wide_binary(qn__op op, qn__wide x, qn__wide y, qn__wide *out) {
     case QN__OP_AND: *out = x & y; return true;
     case QN__OP_OR: *out = x | y; return true;
     case QN__OP_XOR: *out = x ^ y; return true;
-    case QN__OP_SHL:
-        *out = (qn__wide)((unsigned __int128)x << (unsigned)(y & 63));
-        return true;
+    case QN__OP_SHL: *out = (qn__wide)((unsigned __int128)x << (unsigned)(y & 63)); return true;
     case QN__OP_SHR: *out = x >> (unsigned)(y & 63); return true;
     case QN__OP_MIN: *out = x < y ? x : y; return true;
     case QN__OP_MAX: *out = x > y ? x : y; return true;
@@ -228,7 +236,8 @@ static qn__constant overflow(evaluation *e, qn__node_id node) {
 static bool typed_op(qn__op op, qn__type type, const uint64_t *args, size_t count, qn__type result, uint64_t *bits) {
     if (type != QN__TYPE_F16 && type != QN__TYPE_BF16) return qn__eval(op, type, result, args, bits);
     uint64_t wide[3] = {0};
-    for (size_t i = 0; i < count && i < 3; i++) wide[i] = qn__eval_from_f64(QN__TYPE_F32, qn__eval_to_f64(type, args[i]));
+    for (size_t i = 0; i < count && i < 3; i++)
+        wide[i] = qn__eval_from_f64(QN__TYPE_F32, qn__eval_to_f64(type, args[i]));
     qn__type wide_result = result == type ? QN__TYPE_F32 : result;
     if (!qn__eval(op, QN__TYPE_F32, wide_result, wide, bits)) return false;
     if (result == type) *bits = qn__eval_from_f64(type, qn__eval_to_f64(QN__TYPE_F32, *bits));
@@ -314,8 +323,8 @@ static qn__constant evaluate_binary(evaluation *e, qn__node_id node) {
     qn__node_id left = qn__ast_child(e->b->ast, node, QN__BINARY_LEFT);
     qn__node_id right = qn__ast_child(e->b->ast, node, QN__BINARY_RIGHT);
     qn__constant fused;
-    if ((n->op == QN__BINARY_OP_ADD || n->op == QN__BINARY_OP_SUBTRACT) && (is_product(e, left) || is_product(e, right)) &&
-        evaluate_fused(e, node, &fused)) {
+    if ((n->op == QN__BINARY_OP_ADD || n->op == QN__BINARY_OP_SUBTRACT) &&
+        (is_product(e, left) || is_product(e, right)) && evaluate_fused(e, node, &fused)) {
         return fused;
     }
     qn__constant x = evaluate(e, left), y = evaluate(e, right);
@@ -337,7 +346,8 @@ static qn__constant evaluate_unary(evaluation *e, qn__node_id node) {
         if (x.kind == QN__CONSTANT_FLOAT && op == QN__OP_NOT) return not_constant(e, node);
         x.integer = op == QN__OP_NEG ? -x.integer : ~x.integer;
         x.real = -x.real;
-        if (x.kind == QN__CONSTANT_INT && !integer_fits(x.integer, QN__TYPE_I64) && !integer_fits(x.integer, QN__TYPE_U64)) {
+        if (x.kind == QN__CONSTANT_INT && !integer_fits(x.integer, QN__TYPE_I64) &&
+            !integer_fits(x.integer, QN__TYPE_U64)) {
             return overflow(e, node);
         }
         return x;
@@ -352,7 +362,9 @@ static qn__constant convert(evaluation *e, qn__node_id node, qn__constant x, qn_
     const char *why;
     if (!x.type && qn__constant_fits(e->b->c, &x, type, &bits, &why)) return typed_constant(type, bits);
     if (!x.type) {
-        qn__type own = x.kind == QN__CONSTANT_FLOAT ? QN__TYPE_F64 : integer_fits(x.integer, QN__TYPE_I64) ? QN__TYPE_I64 : QN__TYPE_U64;
+        qn__type own = x.kind == QN__CONSTANT_FLOAT            ? QN__TYPE_F64
+                       : integer_fits(x.integer, QN__TYPE_I64) ? QN__TYPE_I64
+                                                               : QN__TYPE_U64;
         x.type = (uint8_t)own;
     }
     if (x.type == type) return x;
@@ -399,10 +411,14 @@ static qn__constant evaluate_call(evaluation *e, qn__node_id node) {
 static bool literal_name(const qn__checker *c, qn__name name, qn__constant *value) {
     *value = (qn__constant){.kind = QN__CONSTANT_FLOAT};
     if (!name) return false;
-    if (name == c->name_pi) value->real = 3.14159265358979323846;
-    else if (name == c->name_inf) value->real = INFINITY;
-    else if (name == c->name_nan) value->real = NAN;
-    else return false;
+    if (name == c->name_pi)
+        value->real = 3.14159265358979323846;
+    else if (name == c->name_inf)
+        value->real = INFINITY;
+    else if (name == c->name_nan)
+        value->real = NAN;
+    else
+        return false;
     return true;
 }
 
@@ -475,7 +491,8 @@ static void constant_declared_type(qn__body *b, qn__node_id node, qn__constant *
         qn__diagnostic *d = qn__complain(b, LITERAL_RANGE, qn__ast_get(b->ast, expression)->span,
                                          QN__SAY(qn__source_text(b, expression)), QN__SAY(qn__type_table[type].name));
         qn__diagnostic_note(d, QN__NO_SPAN, "%s", why);
-        if (value->type) qn__diagnostic_hint(d, "write %s(%s)", qn__type_table[type].name, qn__source_text(b, expression));
+        if (value->type)
+            qn__diagnostic_hint(d, "write %s(%s)", qn__type_table[type].name, qn__source_text(b, expression));
         *value = bad_constant;
     }
 }

@@ -1,5 +1,5 @@
-// Index variables and their ranges. A range is written, or inferred from the arrays that the index alone subscripts: then all
-// of these must have one extent (compared as linear forms), or it is an error that names both.
+// Index variables and their ranges. A range is written, or inferred from the arrays that the index alone subscripts:
+// then all of these must have one extent (compared as linear forms), or it is an error that names both.
 #include "compiler/check_private.h"
 
 static uint32_t add_index(qn__body *b, qn__typed_index index) {
@@ -21,22 +21,30 @@ uint32_t qn__declare_index(qn__body *b, qn__name name, qn__span span, qn__node_i
 }
 
 uint32_t qn__declare_range(qn__body *b, qn__node_id range, qn__variable_kind kind) {
-    qn__node_id begin = qn__ast_child(b->ast, range, QN__RANGE_BEGIN), end = qn__ast_child(b->ast, range, QN__RANGE_END);
+    qn__node_id begin = qn__ast_child(b->ast, range, QN__RANGE_BEGIN),
+                end = qn__ast_child(b->ast, range, QN__RANGE_END);
     if (begin) qn__check_integer(b, begin, "the begin of a range");
     if (end) qn__check_integer(b, end, "the end of a range");
     const qn__ast_node *n = qn__ast_get(b->ast, range);
-    uint32_t variable = qn__declare(b, kind, n->name, qn__ast_name_span(b->ast, range), range, qn__term_of(QN__TYPE_I64));
+    uint32_t variable =
+        qn__declare(b, kind, n->name, qn__ast_name_span(b->ast, range), range, qn__term_of(QN__TYPE_I64));
     if (kind == QN__VARIABLE_INDEX) b->info[variable].varying = true;
-    qn__typed_index index = {.kind = begin ? QN__RANGE_WRITTEN : QN__RANGE_OF, .variable = variable, .array = QN__NO_REF, .begin = begin, .end = end};
+    qn__typed_index index = {.kind = begin ? QN__RANGE_WRITTEN : QN__RANGE_OF,
+                             .variable = variable,
+                             .array = QN__NO_REF,
+                             .begin = begin,
+                             .end = end};
     uint32_t number = add_index(b, index);
     qn__set_node(b, range, QN__MEANS_INDEX, number, QN__TERM_ERROR);
     if (begin && end) {
         qn__linear from = qn__linear_of(b, begin), to = qn__linear_of(b, end), length;
         if (qn__linear_combine(&length, to, -1, from) && !length.count && length.constant < 0) {
-            qn__diagnostic *d = qn__complain(b, RANGE_BACKWARDS, qn__ast_get(b->ast, range)->span, QN__SAY(qn__check_name(b->c, n->name)));
+            qn__diagnostic *d = qn__complain(b, RANGE_BACKWARDS, qn__ast_get(b->ast, range)->span,
+                                             QN__SAY(qn__check_name(b->c, n->name)));
             qn__diagnostic_found(d, "%s..%s", qn__source_text(b, begin), qn__source_text(b, end));
-            qn__diagnostic_hint(d, "ranges count upwards; write %s..%s and use %s - 1 - %s inside", qn__source_text(b, end),
-                                qn__source_text(b, begin), qn__source_text(b, begin), qn__check_name(b->c, n->name));
+            qn__diagnostic_hint(d, "ranges count upwards; write %s..%s and use %s - 1 - %s inside",
+                                qn__source_text(b, end), qn__source_text(b, begin), qn__source_text(b, begin),
+                                qn__check_name(b->c, n->name));
         }
     }
     return number;
@@ -59,14 +67,17 @@ bool qn__range_is_full(qn__body *b, const qn__typed_index *index, const qn__line
     return qn__linear_is(&begin, 0) && qn__linear_equal(&end, extent);
 }
 
-static void prove(qn__body *b, const qn__use *use) { b->proved[use->node - b->t->item.first]++; }
+static void prove(qn__body *b, const qn__use *use) {
+    b->proved[use->node - b->t->item.first]++;
+}
 
 static void complain_sizes(qn__body *b, const qn__use *chosen, const qn__use *other) {
     const char *index = b->t->variables[chosen->variable].name;
     const char *x = b->t->variables[chosen->array].name, *y = b->t->variables[other->array].name;
     const char *n = qn__linear_text(b, &b->info[chosen->array].extent[chosen->dimension]);
     const char *m = qn__linear_text(b, &b->info[other->array].extent[other->dimension]);
-    qn__diagnostic *d = qn__complain(b, SIZES_DIFFER, qn__ast_get(b->ast, other->node)->span, QN__SAY(index), QN__SAY(n), QN__SAY(y), QN__SAY(m));
+    qn__diagnostic *d = qn__complain(b, SIZES_DIFFER, qn__ast_get(b->ast, other->node)->span, QN__SAY(index),
+                                     QN__SAY(n), QN__SAY(y), QN__SAY(m));
     qn__diagnostic_note(d, qn__ast_get(b->ast, chosen->node)->span, "its range comes from here: '%s' has %s", x, n);
     qn__diagnostic_note(d, b->t->variables[other->array].span, "'%s' is declared here", y);
     qn__diagnostic_hint(d, "give both dimensions one size, or write the range: %s in 0..min(%s, %s)", index, n, m);
@@ -101,7 +112,8 @@ bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
         if (use->variable != index->variable) continue;
         if (written) {
             const qn__linear *extent = &b->info[use->array].extent[use->dimension];
-            if (use->otherwise ? whole_inside(b, index, uses_from, extent) : range_inside(b, index, extent)) prove(b, use);
+            if (use->otherwise ? whole_inside(b, index, uses_from, extent) : range_inside(b, index, extent))
+                prove(b, use);
             continue;
         }
         bool edge = b->t->variables[use->array].edge && !use->target;
@@ -114,7 +126,9 @@ bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
         if (b->info[index->variable].poisoned) return false;
         if (b->failed) return false; // what could have told the range may be what failed
         qn__diagnostic *d = qn__complain(b, RANGE_UNKNOWN, v->span, QN__SAY(v->name));
-        qn__diagnostic_note(d, QN__NO_SPAN, "a range is taken from arrays that have '%s' alone as a subscript, like x[%s]", v->name, v->name);
+        qn__diagnostic_note(d, QN__NO_SPAN,
+                            "a range is taken from arrays that have '%s' alone as a subscript, like x[%s]", v->name,
+                            v->name);
         qn__diagnostic_hint(d, "write it: %s in 0..n", v->name);
         return false;
     }
@@ -136,7 +150,8 @@ bool qn__infer_range(qn__body *b, uint32_t number, size_t uses_from) {
 }
 
 uint32_t qn__add_stage(qn__body *b, qn__typed_stage stage) {
-    qn__typed_stage *grown = qn__arena_grow(b->c->arena, b->t->stages, &b->stage_capacity, (size_t)b->t->stage_count + 1, sizeof *grown);
+    qn__typed_stage *grown =
+        qn__arena_grow(b->c->arena, b->t->stages, &b->stage_capacity, (size_t)b->t->stage_count + 1, sizeof *grown);
     if (!grown) {
         b->failed = true;
         return 0;
@@ -150,7 +165,8 @@ uint32_t qn__add_target(qn__body *b, qn__typed_target target) {
     size_t count = b->t->target_count;
     qn__typed_target *grown = qn__arena_grow(b->c->arena, b->t->targets, &b->target_capacity, count + 1, sizeof *grown);
     uint8_t *depth = qn__arena_grow(b->c->arena, b->target_depth, &b->target_depth_capacity, count + 1, sizeof *depth);
-    qn__node_id *statement = qn__arena_grow(b->c->arena, b->target_statement, &b->target_statement_capacity, count + 1, sizeof *statement);
+    qn__node_id *statement =
+        qn__arena_grow(b->c->arena, b->target_statement, &b->target_statement_capacity, count + 1, sizeof *statement);
     if (!grown || !depth || !statement) {
         b->failed = true;
         return 0;

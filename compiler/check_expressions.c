@@ -50,7 +50,8 @@ static qn__node_id cast_side(qn__body *b, qn__node_id left, qn__node_id right, q
 void qn__complain_types(qn__body *b, qn__node_id at, qn__node_id left, qn__node_id right, const char *what) {
     qn__type to = QN__TYPE_NONE;
     qn__diagnostic *d = qn__complain(b, TYPES_DIFFER, qn__ast_get(b->ast, at)->span, QN__SAY(what));
-    qn__diagnostic_found(d, "%s and %s", qn__term_text(b, qn__node_term(b, left)), qn__term_text(b, qn__node_term(b, right)));
+    qn__diagnostic_found(d, "%s and %s", qn__term_text(b, qn__node_term(b, left)),
+                         qn__term_text(b, qn__node_term(b, right)));
     qn__diagnostic_expected(d, "one type on both sides; Quern converts only where it is told to");
     qn__node_id side = cast_side(b, left, right, &to);
     if (side) {
@@ -62,9 +63,11 @@ void qn__complain_types(qn__body *b, qn__node_id at, qn__node_id left, qn__node_
         bool left_float = !(x & ~QN__SET_FLOAT);
         qn__node_id integer = left_float ? right : left;
         qn__type type = qn__term_type(b, qn__node_term(b, integer));
-        if (type) qn__diagnostic_hint(d, "write f64(%s), or a literal without a decimal point", qn__source_text(b, integer));
+        if (type)
+            qn__diagnostic_hint(d, "write f64(%s), or a literal without a decimal point", qn__source_text(b, integer));
     } else if (((x | y) & QN__SET_BOOL)) {
-        qn__diagnostic_hint(d, "compare a number, like %s != 0, or cast the bool", qn__source_text(b, (x & QN__SET_BOOL) ? right : left));
+        qn__diagnostic_hint(d, "compare a number, like %s != 0, or cast the bool",
+                            qn__source_text(b, (x & QN__SET_BOOL) ? right : left));
     }
 }
 
@@ -74,9 +77,12 @@ void qn__complain_expected(qn__body *b, qn__node_id node, qn__term_id found, qn_
     qn__diagnostic_expected(d, "%s", qn__term_text(b, expected));
     qn__type type = qn__term_type(b, expected);
     const char *text = qn__source_text(b, node);
-    if (type == QN__TYPE_BOOL) qn__diagnostic_hint(d, "compare it: %s != 0", text);
-    else if (type && qn__ast_kind_of(b->ast, node) == QN__AST_FLOAT) qn__diagnostic_hint(d, "write an integer, or %s(%s)", qn__type_table[type].name, text);
-    else if (type) qn__diagnostic_hint(d, "write %s(%s)", qn__type_table[type].name, text);
+    if (type == QN__TYPE_BOOL)
+        qn__diagnostic_hint(d, "compare it: %s != 0", text);
+    else if (type && qn__ast_kind_of(b->ast, node) == QN__AST_FLOAT)
+        qn__diagnostic_hint(d, "write an integer, or %s(%s)", qn__type_table[type].name, text);
+    else if (type)
+        qn__diagnostic_hint(d, "write %s(%s)", qn__type_table[type].name, text);
 }
 
 // ---- Small parts ----
@@ -89,8 +95,11 @@ qn__term_id qn__set_node(qn__body *b, qn__node_id node, qn__meaning meaning, uin
 }
 
 qn__term_id qn__add_literal(qn__body *b, qn__node_id node, qn__constant constant) {
-    qn__type_set set = constant.kind == QN__CONSTANT_FLOAT ? QN__SET_FLOAT : constant.kind == QN__CONSTANT_INT ? QN__SET_NUMBER : QN__SET_BOOL;
-    qn__pending_literal *grown = qn__arena_grow(b->c->arena, b->literals, &b->literal_capacity, b->literal_count + 1, sizeof *grown);
+    qn__type_set set = constant.kind == QN__CONSTANT_FLOAT ? QN__SET_FLOAT
+                       : constant.kind == QN__CONSTANT_INT ? QN__SET_NUMBER
+                                                           : QN__SET_BOOL;
+    qn__pending_literal *grown =
+        qn__arena_grow(b->c->arena, b->literals, &b->literal_capacity, b->literal_count + 1, sizeof *grown);
     if (!grown || !constant.kind) {
         b->failed = true;
         return qn__set_node(b, node, QN__MEANS_CONSTANT, 0, QN__TERM_ERROR);
@@ -127,7 +136,8 @@ static qn__term_id array_as_value(qn__body *b, qn__node_id node, uint32_t variab
     static const char *const subscripts[] = {"", "i", "i, j", "i, j, k", "i, j, k, l"};
     const char *s = v->rank < 5 ? subscripts[v->rank] : "...", *element = qn__element_text(b, variable);
     qn__diagnostic_hint(d, "write an element, %s", element);
-    if (b->level == QN__LEVEL_KERNEL && v->kind != QN__VARIABLE_LOCAL) qn__diagnostic_hint(d, "or reduce it: sum(%s: %s)", s, element);
+    if (b->level == QN__LEVEL_KERNEL && v->kind != QN__VARIABLE_LOCAL)
+        qn__diagnostic_hint(d, "or reduce it: sum(%s: %s)", s, element);
     b->info[variable].read = true;
     return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
 }
@@ -139,7 +149,8 @@ void qn__check_defined(qn__body *b, qn__node_id node, uint32_t variable) {
     if (v->kind != QN__VARIABLE_OUTPUT && v->kind != QN__VARIABLE_TEMP) return;
     if (info->defined == QN__DEFINED_YES || info->poisoned) return;
     qn__diagnostic *d = qn__complain(b, READ_BEFORE_WRITE, qn__ast_name_span(b->ast, node), QN__SAY(v->name));
-    if (info->defined == QN__DEFINED_PART) qn__diagnostic_note(d, QN__NO_SPAN, "only some of its elements, or only on some ways here, have got a value");
+    if (info->defined == QN__DEFINED_PART)
+        qn__diagnostic_note(d, QN__NO_SPAN, "only some of its elements, or only on some ways here, have got a value");
     qn__diagnostic_note(d, v->span, "'%s' is declared here", v->name);
     qn__diagnostic_hint(d, "assign all of '%s' before: %s = ...", v->name, qn__element_text(b, variable));
     info->poisoned = true;
@@ -163,10 +174,13 @@ static qn__term_id variable_value(qn__body *b, qn__node_id node, uint32_t variab
         return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
     }
     if (v->rank) return array_as_value(b, node, variable);
-    if (v->kind == QN__VARIABLE_INDEX && b->no_stage_index && variable >= b->stage_indices && variable < b->stage_indices_end) {
+    if (v->kind == QN__VARIABLE_INDEX && b->no_stage_index && variable >= b->stage_indices &&
+        variable < b->stage_indices_end) {
         qn__diagnostic *d = qn__complain(b, RANGE_DEPENDS, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
         qn__diagnostic_note(d, QN__NO_SPAN, "the indices of a statement run over a box");
-        qn__diagnostic_hint(d, "let the range be full and choose by if ... { ... } else { ... }, or reduce: sum(k in 0..%s: ...)", v->name);
+        qn__diagnostic_hint(
+            d, "let the range be full and choose by if ... { ... } else { ... }, or reduce: sum(k in 0..%s: ...)",
+            v->name);
         return qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
     }
     if (v->kind == QN__VARIABLE_SIZE && !info->kept && !info->poisoned) {
@@ -216,11 +230,16 @@ static void check_constant_subscript(qn__body *b, qn__node_id sub, uint32_t vari
     if (at.constant >= 0 && (extent.count || at.constant < extent.constant)) return;
     qn__diagnostic *e = qn__complain(b, SUBSCRIPT_OUTSIDE, qn__ast_get(b->ast, sub)->span, QN__SAY(v->name));
     qn__diagnostic_found(e, "%lld", (long long)at.constant);
-    if (extent.count) qn__diagnostic_expected(e, "0 or more, below %s", qn__linear_text(b, &extent));
-    else qn__diagnostic_expected(e, "0 to %lld", (long long)extent.constant - 1);
+    if (extent.count)
+        qn__diagnostic_expected(e, "0 or more, below %s", qn__linear_text(b, &extent));
+    else
+        qn__diagnostic_expected(e, "0 to %lld", (long long)extent.constant - 1);
     qn__diagnostic_note(e, v->span, "'%s' is declared here", v->name);
-    if (at.constant < 0 && extent.count && v->kind != QN__VARIABLE_LOCAL) qn__diagnostic_hint(e, "the last element is at %s - 1; subscripts do not count from the end", qn__linear_text(b, &extent));
-    else qn__diagnostic_hint(e, "subscripts count from 0");
+    if (at.constant < 0 && extent.count && v->kind != QN__VARIABLE_LOCAL)
+        qn__diagnostic_hint(e, "the last element is at %s - 1; subscripts do not count from the end",
+                            qn__linear_text(b, &extent));
+    else
+        qn__diagnostic_hint(e, "subscripts count from 0");
 }
 
 qn__term_id qn__check_subscripts(qn__body *b, qn__node_id node, uint32_t variable, bool target) {
@@ -230,13 +249,20 @@ qn__term_id qn__check_subscripts(qn__body *b, qn__node_id node, uint32_t variabl
     if (count != rank && !bad) {
         const qn__typed_variable *v = &b->t->variables[variable];
         qn__diagnostic *d;
-        if (!rank) d = qn__complain(b, NOT_AN_ARRAY, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
-        else d = qn__complain(b, SUBSCRIPT_COUNT, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
+        if (!rank)
+            d = qn__complain(b, NOT_AN_ARRAY, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
+        else
+            d = qn__complain(b, SUBSCRIPT_COUNT, qn__ast_get(b->ast, node)->span, QN__SAY(v->name));
         qn__diagnostic_found(d, "%u subscript%s", count, count == 1 ? "" : "s");
         if (rank) qn__diagnostic_expected(d, "%u", rank);
         qn__diagnostic_note(d, v->span, "'%s' is declared here", v->name);
-        if (!rank) qn__diagnostic_hint(d, "write %s without [ ]", v->name);
-        else if (rank > 1 && count == 1) qn__diagnostic_hint(d, "an element is written %s[i%s]", v->name, rank == 2 ? ", j" : rank == 3 ? ", j, k" : ", ...");
+        if (!rank)
+            qn__diagnostic_hint(d, "write %s without [ ]", v->name);
+        else if (rank > 1 && count == 1)
+            qn__diagnostic_hint(d, "an element is written %s[i%s]", v->name,
+                                rank == 2   ? ", j"
+                                : rank == 3 ? ", j, k"
+                                            : ", ...");
         bad = true;
     }
     b->subscript_depth++;
@@ -247,8 +273,10 @@ qn__term_id qn__check_subscripts(qn__body *b, qn__node_id node, uint32_t variabl
         const qn__typed_node *t = qn__node(b, sub);
         bool plain = qn__ast_kind_of(b->ast, sub) == QN__AST_NAME && t->meaning == QN__MEANS_VARIABLE &&
                      (b->t->variables[t->ref].kind == QN__VARIABLE_INDEX) && !b->info[t->ref].poisoned;
-        if (plain && kind != QN__VARIABLE_LOCAL) add_use(b, (qn__use){t->ref, variable, (uint8_t)d, target, b->in_otherwise, node, sub});
-        else if (!plain) check_constant_subscript(b, sub, variable, d, target);
+        if (plain && kind != QN__VARIABLE_LOCAL)
+            add_use(b, (qn__use){t->ref, variable, (uint8_t)d, target, b->in_otherwise, node, sub});
+        else if (!plain)
+            check_constant_subscript(b, sub, variable, d, target);
     }
     b->subscript_depth--;
     return bad ? QN__TERM_ERROR : b->info[variable].term;
@@ -280,15 +308,23 @@ static qn__term_id check_index(qn__body *b, qn__node_id node) {
 static qn__type_set operand_set(qn__ast_binary op, bool *compares) {
     *compares = false;
     switch (op) {
-    case QN__BINARY_OP_OR: case QN__BINARY_OP_AND: return QN__SET_BOOL;
-    case QN__BINARY_OP_EQUAL: case QN__BINARY_OP_NOT_EQUAL: *compares = true; return QN__SET_ALL;
-    case QN__BINARY_OP_LESS: case QN__BINARY_OP_LESS_EQUAL: case QN__BINARY_OP_GREATER: case QN__BINARY_OP_GREATER_EQUAL:
-        *compares = true;
-        return QN__SET_NUMBER;
-    case QN__BINARY_OP_BIT_OR: case QN__BINARY_OP_BIT_XOR: case QN__BINARY_OP_BIT_AND:
-        return (qn__type_set)(QN__SET_INT | QN__SET_BOOL);
-    case QN__BINARY_OP_SHIFT_LEFT: case QN__BINARY_OP_SHIFT_RIGHT: return QN__SET_INT;
-    case QN__BINARY_OP_ADD: case QN__BINARY_OP_SUBTRACT: case QN__BINARY_OP_MULTIPLY: case QN__BINARY_OP_DIVIDE:
+    case QN__BINARY_OP_OR:
+    case QN__BINARY_OP_AND: return QN__SET_BOOL;
+    case QN__BINARY_OP_EQUAL:
+    case QN__BINARY_OP_NOT_EQUAL: *compares = true; return QN__SET_ALL;
+    case QN__BINARY_OP_LESS:
+    case QN__BINARY_OP_LESS_EQUAL:
+    case QN__BINARY_OP_GREATER:
+    case QN__BINARY_OP_GREATER_EQUAL: *compares = true; return QN__SET_NUMBER;
+    case QN__BINARY_OP_BIT_OR:
+    case QN__BINARY_OP_BIT_XOR:
+    case QN__BINARY_OP_BIT_AND: return (qn__type_set)(QN__SET_INT | QN__SET_BOOL);
+    case QN__BINARY_OP_SHIFT_LEFT:
+    case QN__BINARY_OP_SHIFT_RIGHT: return QN__SET_INT;
+    case QN__BINARY_OP_ADD:
+    case QN__BINARY_OP_SUBTRACT:
+    case QN__BINARY_OP_MULTIPLY:
+    case QN__BINARY_OP_DIVIDE:
     case QN__BINARY_OP_REMAINDER: return QN__SET_NUMBER;
     case QN__BINARY_OPS: break;
     }
@@ -305,18 +341,23 @@ static const char *set_text(qn__type_set set) {
 
 static void complain_operand(qn__body *b, qn__node_id node, qn__node_id operand, const char *op, qn__type_set set) {
     qn__term_id term = qn__node_term(b, operand);
-    qn__diagnostic *d = qn__complain(b, OPERAND_TYPE, qn__ast_get(b->ast, node)->span, QN__SAY(op), QN__SAY(qn__term_text(b, term)));
+    qn__diagnostic *d =
+        qn__complain(b, OPERAND_TYPE, qn__ast_get(b->ast, node)->span, QN__SAY(op), QN__SAY(qn__term_text(b, term)));
     const char *text = qn__source_text(b, operand);
     qn__diagnostic_found(d, "%s", qn__term_text(b, term));
     qn__diagnostic_expected(d, "%s", set_text(set));
     qn__type_set have = qn__term_set(b, term);
-    if (set == QN__SET_BOOL) qn__diagnostic_hint(d, "compare it: %s != 0%s", text, (have & QN__SET_INT) ? "; for bits write & or |" : "");
-    else if (have == QN__SET_BOOL) qn__diagnostic_hint(d, "write i64(%s) for 0 or 1", text);
-    else if (have & QN__SET_FLOAT) qn__diagnostic_hint(d, "write i64(%s), or bits(%s) for its bits", text, text);
+    if (set == QN__SET_BOOL)
+        qn__diagnostic_hint(d, "compare it: %s != 0%s", text, (have & QN__SET_INT) ? "; for bits write & or |" : "");
+    else if (have == QN__SET_BOOL)
+        qn__diagnostic_hint(d, "write i64(%s) for 0 or 1", text);
+    else if (have & QN__SET_FLOAT)
+        qn__diagnostic_hint(d, "write i64(%s), or bits(%s) for its bits", text, text);
 }
 
 static qn__term_id check_binary(qn__body *b, qn__node_id node) {
-    qn__node_id left = qn__ast_child(b->ast, node, QN__BINARY_LEFT), right = qn__ast_child(b->ast, node, QN__BINARY_RIGHT);
+    qn__node_id left = qn__ast_child(b->ast, node, QN__BINARY_LEFT),
+                right = qn__ast_child(b->ast, node, QN__BINARY_RIGHT);
     qn__ast_binary op = (qn__ast_binary)qn__ast_get(b->ast, node)->op;
     const char *sign = qn__ast_binary_text(op);
     bool compares;
@@ -347,7 +388,8 @@ static qn__term_id check_unary(qn__body *b, qn__node_id node) {
     qn__node_id operand = qn__ast_child(b->ast, node, QN__UNARY_OPERAND);
     qn__ast_unary op = (qn__ast_unary)qn__ast_get(b->ast, node)->op;
     qn__constant literal;
-    if (op == QN__UNARY_OP_NEGATE && qn__constant_literal(b->c, node, &literal)) return qn__add_literal(b, node, literal);
+    if (op == QN__UNARY_OP_NEGATE && qn__constant_literal(b->c, node, &literal))
+        return qn__add_literal(b, node, literal);
     qn__term_id x = qn__check_expression(b, operand);
     qn__type_set set = op == QN__UNARY_OP_NOT ? QN__SET_BOOL : op == QN__UNARY_OP_NEGATE ? QN__SET_NUMBER : QN__SET_INT;
     if (!qn__term_restrict(b, x, set)) {
@@ -360,10 +402,14 @@ static qn__term_id check_unary(qn__body *b, qn__node_id node) {
 static qn__term_id misplaced(qn__body *b, qn__node_id node) {
     bool keep = qn__ast_kind_of(b->ast, node) == QN__AST_KEEP;
     qn__diagnostic *d;
-    if (keep) d = qn__complain_plain(b, KEEP_PLACE, qn__ast_get(b->ast, node)->span);
-    else d = qn__complain_plain(b, SCAN_PLACE, qn__ast_get(b->ast, node)->span);
+    if (keep)
+        d = qn__complain_plain(b, KEEP_PLACE, qn__ast_get(b->ast, node)->span);
+    else
+        d = qn__complain_plain(b, SCAN_PLACE, qn__ast_get(b->ast, node)->span);
     qn__diagnostic_expected(d, "the whole right side of a statement of the kernel");
-    qn__diagnostic_hint(d, keep ? "write let kept = %s before, as a statement of the kernel" : "write let t = %s before, as a statement of the kernel",
+    qn__diagnostic_hint(d,
+                        keep ? "write let kept = %s before, as a statement of the kernel"
+                             : "write let t = %s before, as a statement of the kernel",
                         keep ? "keep(...)" : "scan(...)");
     return qn__set_node(b, node, QN__MEANS_NOTHING, 0, QN__TERM_ERROR);
 }
@@ -371,9 +417,9 @@ static qn__term_id misplaced(qn__body *b, qn__node_id node) {
 static qn__term_id check_kind(qn__body *b, qn__node_id node) {
     qn__constant literal;
     switch (qn__ast_kind_of(b->ast, node)) {
-    case QN__AST_INTEGER: case QN__AST_FLOAT: case QN__AST_BOOLEAN:
-        qn__constant_literal(b->c, node, &literal);
-        return qn__add_literal(b, node, literal);
+    case QN__AST_INTEGER:
+    case QN__AST_FLOAT:
+    case QN__AST_BOOLEAN: qn__constant_literal(b->c, node, &literal); return qn__add_literal(b, node, literal);
     case QN__AST_NAME: return check_name(b, node);
     case QN__AST_CALL: return qn__check_call(b, node);
     case QN__AST_INDEX: return check_index(b, node);
@@ -383,8 +429,9 @@ static qn__term_id check_kind(qn__body *b, qn__node_id node) {
     case QN__AST_BLOCK_VALUE: return qn__check_block_value(b, node);
     case QN__AST_REDUCTION: return qn__check_reduction(b, node);
     case QN__AST_REDUCE: return qn__check_reduce(b, node);
-    case QN__AST_KEEP: case QN__AST_SCAN: return misplaced(b, node); // in their places they are not met here
-    default: break; // ERROR and what is no expression
+    case QN__AST_KEEP:
+    case QN__AST_SCAN: return misplaced(b, node); // in their places they are not met here
+    default: break;                               // ERROR and what is no expression
     }
     b->failed = true;
     return QN__TERM_ERROR;

@@ -1,6 +1,6 @@
 // The statements of a kernel: order of values (what has got a value where), scopes, loops, conditions, swap.
-// `defined` of each array follows the flow: a loop may run no round at all, so what is first assigned in it is not assigned
-// after it; of an if, both ways must assign.
+// `defined` of each array follows the flow: a loop may run no round at all, so what is first assigned in it is not
+// assigned after it; of an if, both ways must assign.
 #include "compiler/check_private.h"
 
 #include <string.h>
@@ -30,7 +30,8 @@ static void declare_dims(qn__body *b, uint32_t variable, qn__node_id type_node, 
     for (uint32_t d = 0; d < rank; d++) {
         qn__node_id dim = qn__ast_child(b->ast, type_node, d);
         if (qn__ast_kind_of(b->ast, dim) == QN__AST_UNKNOWN_SIZE) {
-            qn__diagnostic *e = qn__complain(b, UNKNOWN_SIZE_PLACE, qn__ast_get(b->ast, dim)->span, QN__SAY(qn__check_name(b->c, qn__ast_get(b->ast, dim)->name)));
+            qn__diagnostic *e = qn__complain(b, UNKNOWN_SIZE_PLACE, qn__ast_get(b->ast, dim)->span,
+                                             QN__SAY(qn__check_name(b->c, qn__ast_get(b->ast, dim)->name)));
             qn__diagnostic_hint(e, "write let %s = keep(...): its size needs no name", b->t->variables[variable].name);
             b->info[variable].poisoned = true;
             continue;
@@ -38,7 +39,8 @@ static void declare_dims(qn__body *b, uint32_t variable, qn__node_id type_node, 
         qn__check_integer(b, dim, "a size");
         qn__linear form = qn__linear_of(b, dim);
         if (!form.count && form.constant < 0) {
-            qn__diagnostic *e = qn__complain(b, BAD_SIZE, qn__ast_get(b->ast, dim)->span, QN__SAY(qn__source_text(b, dim)));
+            qn__diagnostic *e =
+                qn__complain(b, BAD_SIZE, qn__ast_get(b->ast, dim)->span, QN__SAY(qn__source_text(b, dim)));
             qn__diagnostic_expected(e, "an integer that is 0 or more");
         }
         b->t->variables[variable].extent[d] = (qn__typed_extent){.kind = QN__EXTENT_NODE, .node = dim};
@@ -53,11 +55,13 @@ static void check_declare(qn__body *b, qn__node_id node) {
     qn__type type = qn__check_type_name(b, type_node, &is_size);
     uint32_t rank = qn__ast_count(b->ast, type_node);
     if (rank > QN__MAX_RANK) {
-        qn__diagnostic *d = qn__complain(b, RANK_LIMIT, qn__ast_get(b->ast, type_node)->span, QN__SAY_UINT(QN__MAX_RANK));
+        qn__diagnostic *d =
+            qn__complain(b, RANK_LIMIT, qn__ast_get(b->ast, type_node)->span, QN__SAY_UINT(QN__MAX_RANK));
         qn__diagnostic_found(d, "%u dimensions", rank);
         rank = QN__MAX_RANK;
     }
-    uint32_t variable = qn__declare(b, QN__VARIABLE_TEMP, n->name, qn__ast_name_span(b->ast, node), node, qn__term_of(type));
+    uint32_t variable =
+        qn__declare(b, QN__VARIABLE_TEMP, n->name, qn__ast_name_span(b->ast, node), node, qn__term_of(type));
     b->t->variables[variable].rank = (uint8_t)rank;
     b->info[variable].poisoned = !type;
     qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
@@ -66,9 +70,12 @@ static void check_declare(qn__body *b, qn__node_id node) {
 
 static void check_let(qn__body *b, qn__node_id node) {
     qn__node_id values = qn__ast_child(b->ast, node, QN__LET_VALUES);
-    qn__ast_kind kind = qn__ast_count(b->ast, values) == 1 ? qn__ast_kind_of(b->ast, qn__ast_child(b->ast, values, 0)) : QN__AST_ERROR;
-    if (kind == QN__AST_KEEP || kind == QN__AST_SCAN) qn__check_let_stage(b, node);
-    else qn__check_let(b, node);
+    qn__ast_kind kind =
+        qn__ast_count(b->ast, values) == 1 ? qn__ast_kind_of(b->ast, qn__ast_child(b->ast, values, 0)) : QN__AST_ERROR;
+    if (kind == QN__AST_KEEP || kind == QN__AST_SCAN)
+        qn__check_let_stage(b, node);
+    else
+        qn__check_let(b, node);
 }
 
 // ---- Swap ----
@@ -90,8 +97,10 @@ static uint32_t swap_side(qn__body *b, qn__node_id node) {
     if (array && v->rank && !b->info[variable].unknown_size) return variable;
     qn__diagnostic *d = qn__complain(b, SWAP_OPERAND, n->span, QN__SAY(v->name));
     qn__diagnostic_note(d, v->span, "'%s' is declared here", v->name);
-    if (v->kind == QN__VARIABLE_INPUT) qn__diagnostic_hint(d, "copy the input first: let %s2[i] = %s[i]", v->name, v->name);
-    else qn__diagnostic_hint(d, "swap exchanges two arrays that the kernel may write");
+    if (v->kind == QN__VARIABLE_INPUT)
+        qn__diagnostic_hint(d, "copy the input first: let %s2[i] = %s[i]", v->name, v->name);
+    else
+        qn__diagnostic_hint(d, "swap exchanges two arrays that the kernel may write");
     return QN__NO_REF;
 }
 
@@ -115,16 +124,20 @@ static const char *shape_text(qn__body *b, uint32_t variable) {
 }
 
 static void check_swap(qn__body *b, qn__node_id node) {
-    uint32_t x = swap_side(b, qn__ast_child(b->ast, node, QN__SWAP_FIRST)), y = swap_side(b, qn__ast_child(b->ast, node, QN__SWAP_SECOND));
+    uint32_t x = swap_side(b, qn__ast_child(b->ast, node, QN__SWAP_FIRST)),
+             y = swap_side(b, qn__ast_child(b->ast, node, QN__SWAP_SECOND));
     if (x == QN__NO_REF || y == QN__NO_REF) return;
     const char *name_x = b->t->variables[x].name, *name_y = b->t->variables[y].name;
-    bool same = b->t->variables[x].rank == b->t->variables[y].rank && qn__term_unify(b, b->info[x].term, b->info[y].term);
-    for (uint32_t d = 0; same && d < b->t->variables[x].rank; d++) same = qn__linear_equal(&b->info[x].extent[d], &b->info[y].extent[d]);
+    bool same =
+        b->t->variables[x].rank == b->t->variables[y].rank && qn__term_unify(b, b->info[x].term, b->info[y].term);
+    for (uint32_t d = 0; same && d < b->t->variables[x].rank; d++)
+        same = qn__linear_equal(&b->info[x].extent[d], &b->info[y].extent[d]);
     if (x == y) {
         qn__diagnostic *d = qn__complain(b, SWAP_SELF, qn__ast_get(b->ast, node)->span, QN__SAY(name_x));
         qn__diagnostic_hint(d, "swap exchanges two different arrays");
     } else if (!same) {
-        qn__diagnostic *d = qn__complain(b, SWAP_SHAPES, qn__ast_get(b->ast, node)->span, QN__SAY(name_x), QN__SAY(name_y));
+        qn__diagnostic *d =
+            qn__complain(b, SWAP_SHAPES, qn__ast_get(b->ast, node)->span, QN__SAY(name_x), QN__SAY(name_y));
         qn__diagnostic_found(d, "%s and %s", shape_text(b, x), shape_text(b, y));
         qn__diagnostic_expected(d, "one type and one shape");
     }
@@ -145,8 +158,10 @@ static void check_loop(qn__body *b, qn__node_id node, bool counts) {
     size_t mark;
     uint32_t count;
     qn__scope_open(b, &mark);
-    if (counts) qn__declare_range(b, qn__ast_child(b->ast, node, QN__LOOP_RANGE_RANGE), QN__VARIABLE_LOOP);
-    else qn__check_condition(b, qn__ast_child(b->ast, node, QN__LOOP_WHILE_CONDITION), "the condition of 'loop while'");
+    if (counts)
+        qn__declare_range(b, qn__ast_child(b->ast, node, QN__LOOP_RANGE_RANGE), QN__VARIABLE_LOOP);
+    else
+        qn__check_condition(b, qn__ast_child(b->ast, node, QN__LOOP_WHILE_CONDITION), "the condition of 'loop while'");
     uint8_t *before = save_defined(b, &count);
     b->loop_depth++;
     scoped_block(b, qn__ast_child(b->ast, node, counts ? QN__LOOP_RANGE_BODY : QN__LOOP_WHILE_BODY));
@@ -176,10 +191,14 @@ static void check_if(qn__body *b, qn__node_id node) {
 
 static void point_statement(qn__body *b, qn__node_id node) {
     qn__ast_kind kind = qn__ast_kind_of(b->ast, node);
-    qn__diagnostic *d = qn__complain(b, STATEMENT_PLACE, qn__ast_get(b->ast, node)->span, QN__SAY(qn__ast_kind_name(kind)));
-    if (kind == QN__AST_VAR) qn__diagnostic_hint(d, "a scalar of the kernel that changes is declared without a value: let x: f64");
-    else if (kind == QN__AST_WHILE) qn__diagnostic_hint(d, "write loop while ... { ... }");
-    else if (kind == QN__AST_FOR) qn__diagnostic_hint(d, "write loop i in a..b { ... }");
+    qn__diagnostic *d =
+        qn__complain(b, STATEMENT_PLACE, qn__ast_get(b->ast, node)->span, QN__SAY(qn__ast_kind_name(kind)));
+    if (kind == QN__AST_VAR)
+        qn__diagnostic_hint(d, "a scalar of the kernel that changes is declared without a value: let x: f64");
+    else if (kind == QN__AST_WHILE)
+        qn__diagnostic_hint(d, "write loop while ... { ... }");
+    else if (kind == QN__AST_FOR)
+        qn__diagnostic_hint(d, "write loop i in a..b { ... }");
 }
 
 static void check_statement(qn__body *b, qn__node_id node) {
@@ -218,15 +237,18 @@ static void check_outputs(qn__body *b) {
             qn__diagnostic *d = qn__warn(b, UNUSED_PARAMETER, v->span, QN__SAY(v->name));
             qn__diagnostic_hint(d, "remove it, or name it '_%s'", v->name);
         }
-        if (v->kind != QN__VARIABLE_OUTPUT || info->poisoned || info->excused || info->defined == QN__DEFINED_YES) continue;
+        if (v->kind != QN__VARIABLE_OUTPUT || info->poisoned || info->excused || info->defined == QN__DEFINED_YES)
+            continue;
         if (info->defined == QN__DEFINED_PART) {
             qn__diagnostic *d = qn__complain(b, OUTPUT_SOMETIMES, v->span, QN__SAY(v->name));
             qn__diagnostic_note(d, QN__NO_SPAN, "a loop may run no round, and an if without else may do nothing");
             qn__diagnostic_hint(d, "assign it before: %s = 0", qn__element_text(b, i));
         } else if (!info->written || !b->failed) {
             qn__diagnostic *d = qn__complain(b, UNASSIGNED_OUTPUT, v->span, QN__SAY(v->name));
-            if (info->unknown_size) qn__diagnostic_hint(d, "write %s = keep(i: ... where ...)", v->name);
-            else qn__diagnostic_hint(d, "write %s = ...", qn__element_text(b, i));
+            if (info->unknown_size)
+                qn__diagnostic_hint(d, "write %s = keep(i: ... where ...)", v->name);
+            else
+                qn__diagnostic_hint(d, "write %s = ...", qn__element_text(b, i));
         }
     }
 }

@@ -1,12 +1,15 @@
 // Names: the tables of items, scopes of a body, suggestions for slips, recursion.
-// Items of all user files share one namespace; those of the prelude are behind it: a user's item of the same name wins in user
-// files, the prelude's own code sees the prelude only. Local names never shadow anything that could be meant there.
+// Items of all user files share one namespace; those of the prelude are behind it: a user's item of the same name wins
+// in user files, the prelude's own code sees the prelude only. Local names never shadow anything that could be meant
+// there.
 #include "compiler/check_private.h"
 #include "compiler/embedded.h"
 
 #include <string.h>
 
-const char *qn__check_name(const qn__checker *c, qn__name name) { return qn__name_text(c->ast->names, name); }
+const char *qn__check_name(const qn__checker *c, qn__name name) {
+    return qn__name_text(c->ast->names, name);
+}
 
 bool qn__check_in_prelude(const qn__checker *c, qn__node_id node) {
     const qn__source *source = qn__sources_get(c->sources, qn__ast_get(c->ast, node)->span.file);
@@ -44,10 +47,14 @@ static void collect_item(qn__checker *c, uint32_t index) {
     qn__span span = qn__ast_name_span(c->ast, info->item.node);
     const char *name = qn__check_name(c, n->name);
     const char *reserved = reserved_meaning(c, n->name);
-    if (reserved) reserved_name(c, span, name, reserved);
-    else if (c->builtin[n->name] && !info->prelude) reserved_name(c, span, name, "a built-in function");
-    if (table[n->name]) duplicate_item(c, info->item.node, c->items[table[n->name] - 1].item.node);
-    else table[n->name] = index + 1;
+    if (reserved)
+        reserved_name(c, span, name, reserved);
+    else if (c->builtin[n->name] && !info->prelude)
+        reserved_name(c, span, name, "a built-in function");
+    if (table[n->name])
+        duplicate_item(c, info->item.node, c->items[table[n->name] - 1].item.node);
+    else
+        table[n->name] = index + 1;
 }
 
 bool qn__check_collect(qn__checker *c) {
@@ -150,7 +157,18 @@ uint32_t qn__lookup(const qn__body *b, qn__name name) {
     return b->scope[name] ? b->scope[name] - 1 : QN__NO_REF;
 }
 
-void qn__scope_open(qn__body *b, size_t *mark) { *mark = b->declared_count; }
+void qn__scope_open(qn__body *b, size_t *mark) {
+    *mark = b->declared_count;
+}
+
+// A parameter may be there only to give a size its value.
+static bool binds_size(const qn__body *b, uint32_t variable) {
+    const qn__signature *s = b->t->signature;
+    for (uint32_t i = 0; s && i < s->symbol_count; i++) {
+        if (!s->symbols[i].existential && s->symbols[i].parameter == variable) return true;
+    }
+    return false;
+}
 
 void qn__warn_unused(qn__body *b, uint32_t variable) {
     if (qn__check_in_prelude(b->c, b->t->item.node)) return; // nobody who uses it can do anything about it
@@ -158,18 +176,28 @@ void qn__warn_unused(qn__body *b, uint32_t variable) {
     qn__info *info = &b->info[variable];
     if (b->failed || info->read || info->poisoned || !v->name || v->name[0] == '_') return;
     switch ((qn__variable_kind)v->kind) {
-    case QN__VARIABLE_LET: case QN__VARIABLE_VAR: case QN__VARIABLE_LOCAL: case QN__VARIABLE_TEMP: {
+    case QN__VARIABLE_LET:
+    case QN__VARIABLE_VAR:
+    case QN__VARIABLE_LOCAL:
+    case QN__VARIABLE_TEMP: {
         qn__diagnostic *d = qn__warn(b, UNUSED_VARIABLE, v->span, QN__SAY(v->name));
-        qn__diagnostic_hint(d, info->written ? "it is assigned but nothing uses its value; remove it, or name it '_%s'"
-                                             : "remove it, or name it '_%s'", v->name);
+        qn__diagnostic_hint(d,
+                            info->written ? "it is assigned but nothing uses its value; remove it, or name it '_%s'"
+                                          : "remove it, or name it '_%s'",
+                            v->name);
         break;
     }
-    case QN__VARIABLE_SCALAR: case QN__VARIABLE_INPUT: {
+    case QN__VARIABLE_SCALAR:
+    case QN__VARIABLE_INPUT: {
+        if (binds_size(b, variable)) break;
         qn__diagnostic *d = qn__warn(b, UNUSED_PARAMETER, v->span, QN__SAY(v->name));
         qn__diagnostic_hint(d, "remove it, or name it '_%s'", v->name);
         break;
     }
-    case QN__VARIABLE_SIZE: case QN__VARIABLE_INOUT: case QN__VARIABLE_OUTPUT: case QN__VARIABLE_INDEX:
+    case QN__VARIABLE_SIZE:
+    case QN__VARIABLE_INOUT:
+    case QN__VARIABLE_OUTPUT:
+    case QN__VARIABLE_INDEX:
     case QN__VARIABLE_LOOP: break;
     }
 }
@@ -212,7 +240,8 @@ static void check_shadowing(qn__body *b, qn__name name, qn__span span) {
     }
 }
 
-uint32_t qn__declare(qn__body *b, qn__variable_kind kind, qn__name name, qn__span span, qn__node_id node, qn__term_id term) {
+uint32_t qn__declare(qn__body *b, qn__variable_kind kind, qn__name name, qn__span span, qn__node_id node,
+                     qn__term_id term) {
     qn__checker *c = b->c;
     uint32_t index = b->t->variable_count;
     if (name) check_shadowing(b, name, span);
@@ -233,9 +262,15 @@ uint32_t qn__declare(qn__body *b, qn__variable_kind kind, qn__name name, qn__spa
         b->failed = true;
         return 0; // variable 0 exists: qn__body_begin made one
     }
-    b->t->variables[index] = (qn__typed_variable){.kind = (uint8_t)kind, .name = qn__check_name(c, name), .span = span, .node = node,
-                                                  .parameter = QN__NO_REF, .symbol = QN__NO_REF};
-    b->info[index] = (qn__info){.name = name, .term = term, .loop_depth = b->loop_depth,
+    b->t->variables[index] = (qn__typed_variable){.kind = (uint8_t)kind,
+                                                  .name = qn__check_name(c, name),
+                                                  .span = span,
+                                                  .node = node,
+                                                  .parameter = QN__NO_REF,
+                                                  .symbol = QN__NO_REF};
+    b->info[index] = (qn__info){.name = name,
+                                .term = term,
+                                .loop_depth = b->loop_depth,
                                 .varying = b->stage_first != QN__NO_REF || b->level != QN__LEVEL_KERNEL};
     b->t->variable_count = index + 1;
     if (name && name < c->name_count) {
@@ -344,8 +379,10 @@ void qn__complain_unknown_function(qn__body *b, qn__node_id node) {
     const char *near = qn__suggest_name(b, n->name, true);
     if (variable != QN__NO_REF) {
         qn__diagnostic_note(d, b->t->variables[variable].span, "'%s' is declared here; it is no function", name);
-        if (b->t->variables[variable].rank) qn__diagnostic_hint(d, "an element is written with [ ]: %s", qn__element_text(b, variable));
-        else qn__diagnostic_hint(d, "a product is written with *: %s * (...)", name);
+        if (b->t->variables[variable].rank)
+            qn__diagnostic_hint(d, "an element is written with [ ]: %s", qn__element_text(b, variable));
+        else
+            qn__diagnostic_hint(d, "a product is written with *: %s * (...)", name);
     } else if (near) {
         qn__diagnostic_hint(d, "did you mean '%s'?", near);
     } else {
@@ -375,16 +412,22 @@ qn__type qn__check_type_name(qn__body *b, qn__node_id type_node, bool *is_size) 
     for (unsigned type = 1; type < QN__TYPE_COUNT; type++) names[count++] = qn__type_table[type].name;
     names[count++] = "size";
     const char *name = qn__check_name(c, n->name);
-    static const char *const foreign[][2] = {{"float", "f32"}, {"double", "f64"}, {"int", "i32"}, {"long", "i64"}, {"char", "i8"},
-                                             {"half", "f16"}, {"float32", "f32"}, {"float64", "f64"}, {"int32", "i32"},
-                                             {"int64", "i64"}, {"uint8", "u8"}, {"uint32", "u32"}, {"uint64", "u64"}, {"usize", "size"}};
+    static const char *const foreign[][2] = {
+        {"float", "f32"}, {"double", "f64"},  {"int", "i32"},     {"long", "i64"},  {"char", "i8"},
+        {"half", "f16"},  {"float32", "f32"}, {"float64", "f64"}, {"int32", "i32"}, {"int64", "i64"},
+        {"uint8", "u8"},  {"uint32", "u32"},  {"uint64", "u64"},  {"usize", "size"}};
     const char *near = NULL;
     for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
         if (strcmp(name, foreign[i][0]) == 0) near = foreign[i][1];
     }
     if (!near) near = qn__suggest(name, names, count);
     qn__diagnostic *d = qn__complain(b, UNKNOWN_TYPE, qn__ast_name_span(b->ast, type_node), QN__SAY(name));
-    if (near) qn__diagnostic_hint(d, "did you mean '%s'?", near);
-    else qn__diagnostic_hint(d, "types are bool, i8 to i64, u8 to u64, f16, bf16, f32, f64 and size; a type parameter is declared like [%s: float]", name);
+    if (near)
+        qn__diagnostic_hint(d, "did you mean '%s'?", near);
+    else
+        qn__diagnostic_hint(d,
+                            "types are bool, i8 to i64, u8 to u64, f16, bf16, f32, f64 and size; a type parameter is "
+                            "declared like [%s: float]",
+                            name);
     return QN__TYPE_NONE;
 }

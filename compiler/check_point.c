@@ -6,7 +6,8 @@ qn__op qn__assign_op(qn__ast_assign op, qn__type_set *operands) {
     *operands = QN__SET_NUMBER;
     switch (op) {
     case QN__ASSIGN_OP_SET: *operands = QN__SET_ALL; return QN__OP_ADD;
-    case QN__ASSIGN_OP_ADD: case QN__ASSIGN_OP_SUBTRACT: return QN__OP_ADD; // a - b is a + (-b), rounded alike
+    case QN__ASSIGN_OP_ADD:
+    case QN__ASSIGN_OP_SUBTRACT: return QN__OP_ADD; // a - b is a + (-b), rounded alike
     case QN__ASSIGN_OP_MULTIPLY: return QN__OP_MUL;
     case QN__ASSIGN_OP_MIN: return QN__OP_MIN;
     case QN__ASSIGN_OP_MAX: return QN__OP_MAX;
@@ -71,13 +72,15 @@ static qn__term_id scalar_type(qn__body *b, qn__node_id type_node) {
     qn__type type = qn__check_type_name(b, type_node, &is_size);
     if (qn__ast_count(b->ast, type_node)) {
         qn__diagnostic *d = qn__complain_plain(b, SCALAR_EXPECTED, qn__ast_get(b->ast, type_node)->span);
-        qn__diagnostic_hint(d, "a small array of a point is declared by var: var w: %s[9]", type ? qn__type_table[type].name : "f64");
+        qn__diagnostic_hint(d, "a small array of a point is declared by var: var w: %s[9]",
+                            type ? qn__type_table[type].name : "f64");
     }
     return qn__term_of(type);
 }
 
 void qn__check_let(qn__body *b, qn__node_id node) {
-    qn__node_id names = qn__ast_child(b->ast, node, QN__LET_NAMES), values = qn__ast_child(b->ast, node, QN__LET_VALUES);
+    qn__node_id names = qn__ast_child(b->ast, node, QN__LET_NAMES),
+                values = qn__ast_child(b->ast, node, QN__LET_VALUES);
     qn__node_id type_node = qn__ast_child(b->ast, node, QN__LET_TYPE);
     qn__term_id terms[QN__CHECK_RESULTS] = {0};
     uint32_t count = qn__ast_count(b->ast, names);
@@ -88,7 +91,8 @@ void qn__check_let(qn__body *b, qn__node_id node) {
         qn__node_id binding = qn__ast_child(b->ast, names, i);
         const qn__ast_node *n = qn__ast_get(b->ast, binding);
         qn__node_id value = qn__ast_child(b->ast, values, qn__ast_count(b->ast, values) == count ? i : 0);
-        if (good && type_node && !qn__term_unify(b, terms[i], wanted)) qn__complain_expected(b, value, terms[i], wanted, "the value");
+        if (good && type_node && !qn__term_unify(b, terms[i], wanted))
+            qn__complain_expected(b, value, terms[i], wanted, "the value");
         qn__term_id term = type_node ? wanted : good ? terms[i] : QN__TERM_ERROR;
         uint32_t variable = qn__declare(b, QN__VARIABLE_LET, n->name, n->span, binding, term);
         b->info[variable].poisoned = !good || qn__term_bad(b, term);
@@ -100,9 +104,11 @@ static uint32_t declare_local(qn__body *b, qn__node_id node, qn__node_id type_no
     const qn__ast_node *n = qn__ast_get(b->ast, node);
     uint32_t rank = qn__ast_count(b->ast, type_node);
     uint64_t elements = 1;
-    uint32_t variable = qn__declare(b, QN__VARIABLE_LOCAL, n->name, qn__ast_name_span(b->ast, node), node, qn__term_of(type));
+    uint32_t variable =
+        qn__declare(b, QN__VARIABLE_LOCAL, n->name, qn__ast_name_span(b->ast, node), node, qn__term_of(type));
     if (rank > QN__MAX_RANK) {
-        qn__diagnostic *d = qn__complain(b, RANK_LIMIT, qn__ast_get(b->ast, type_node)->span, QN__SAY_UINT(QN__MAX_RANK));
+        qn__diagnostic *d =
+            qn__complain(b, RANK_LIMIT, qn__ast_get(b->ast, type_node)->span, QN__SAY_UINT(QN__MAX_RANK));
         qn__diagnostic_found(d, "%u dimensions", rank);
         rank = QN__MAX_RANK;
     }
@@ -116,11 +122,14 @@ static uint32_t declare_local(qn__body *b, qn__node_id node, qn__node_id type_no
         }
         bool good = value.kind == QN__CONSTANT_INT && value.integer > 0 && value.integer <= QN__CHECK_LOCAL_ELEMENTS;
         elements *= good ? (uint64_t)value.integer : 1;
-        b->t->variables[variable].extent[d] = (qn__typed_extent){.kind = QN__EXTENT_CONSTANT, .value = good ? (int64_t)value.integer : 1};
+        b->t->variables[variable].extent[d] =
+            (qn__typed_extent){.kind = QN__EXTENT_CONSTANT, .value = good ? (int64_t)value.integer : 1};
         if (good && elements <= QN__CHECK_LOCAL_ELEMENTS) continue;
-        qn__diagnostic *e = qn__complain(b, LOCAL_SIZE, qn__ast_get(b->ast, dim)->span, QN__SAY(qn__check_name(b->c, n->name)));
+        qn__diagnostic *e =
+            qn__complain(b, LOCAL_SIZE, qn__ast_get(b->ast, dim)->span, QN__SAY(qn__check_name(b->c, n->name)));
         qn__diagnostic_expected(e, "1 to %d elements", QN__CHECK_LOCAL_ELEMENTS);
-        qn__diagnostic_hint(e, "use a temporary array of the kernel: let %s[i, j] = ...", qn__check_name(b->c, n->name));
+        qn__diagnostic_hint(e, "use a temporary array of the kernel: let %s[i, j] = ...",
+                            qn__check_name(b->c, n->name));
         b->info[variable].poisoned = true;
         elements = 1;
     }
@@ -128,7 +137,8 @@ static uint32_t declare_local(qn__body *b, qn__node_id node, qn__node_id type_no
 }
 
 static void check_var(qn__body *b, qn__node_id node) {
-    qn__node_id type_node = qn__ast_child(b->ast, node, QN__VAR_TYPE), value = qn__ast_child(b->ast, node, QN__VAR_VALUE);
+    qn__node_id type_node = qn__ast_child(b->ast, node, QN__VAR_TYPE),
+                value = qn__ast_child(b->ast, node, QN__VAR_VALUE);
     const qn__ast_node *n = qn__ast_get(b->ast, node);
     if (type_node && qn__ast_count(b->ast, type_node)) {
         bool is_size;
@@ -152,7 +162,8 @@ static void check_var(qn__body *b, qn__node_id node) {
 
 // ---- Assignments to variables ----
 static bool is_kernel_array(uint8_t kind) {
-    return kind == QN__VARIABLE_INPUT || kind == QN__VARIABLE_INOUT || kind == QN__VARIABLE_OUTPUT || kind == QN__VARIABLE_TEMP;
+    return kind == QN__VARIABLE_INPUT || kind == QN__VARIABLE_INOUT || kind == QN__VARIABLE_OUTPUT ||
+           kind == QN__VARIABLE_TEMP;
 }
 
 static bool assigns_arrays(qn__body *b, qn__node_id targets) {
@@ -183,7 +194,8 @@ static qn__term_id check_variable_target(qn__body *b, qn__node_id target) {
     const qn__ast_node *n = qn__ast_get(b->ast, target);
     uint32_t variable = qn__lookup(b, n->name);
     if (variable == QN__NO_REF) {
-        qn__diagnostic *d = qn__complain(b, UNKNOWN_NAME, qn__ast_name_span(b->ast, target), QN__SAY(qn__check_name(b->c, n->name)));
+        qn__diagnostic *d =
+            qn__complain(b, UNKNOWN_NAME, qn__ast_name_span(b->ast, target), QN__SAY(qn__check_name(b->c, n->name)));
         const char *near = qn__suggest_name(b, n->name, false);
         if (near) qn__diagnostic_hint(d, "did you mean '%s'?", near);
         qn__diagnostic_hint(d, "declare it: var %s = ...", qn__check_name(b->c, n->name));
@@ -217,7 +229,8 @@ static qn__term_id check_variable_target(qn__body *b, qn__node_id target) {
 
 static void check_assign(qn__body *b, qn__node_id node) {
     const qn__ast_node *n = qn__ast_get(b->ast, node);
-    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS), values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
+    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS),
+                values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
     if (b->block_node && b->assign_floor == 0 && assigns_arrays(b, targets)) {
         qn__check_block_target(b, node);
         return;
@@ -234,9 +247,13 @@ static void check_assign(qn__body *b, qn__node_id node) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
         if (!qn__term_restrict(b, terms[i], set)) {
             const char *text = qn__term_text(b, terms[i]);
-            qn__diagnostic *d = qn__complain(b, OPERAND_TYPE, qn__ast_get(b->ast, target)->span, QN__SAY(qn__ast_assign_text((qn__ast_assign)n->op)), QN__SAY(text));
+            qn__diagnostic *d = qn__complain(b, OPERAND_TYPE, qn__ast_get(b->ast, target)->span,
+                                             QN__SAY(qn__ast_assign_text((qn__ast_assign)n->op)), QN__SAY(text));
             qn__diagnostic_found(d, "%s", text);
-            qn__diagnostic_expected(d, "%s", set == QN__SET_BOOL ? "bool" : set == QN__SET_NUMBER ? "a number" : "an integer type or bool");
+            qn__diagnostic_expected(d, "%s",
+                                    set == QN__SET_BOOL     ? "bool"
+                                    : set == QN__SET_NUMBER ? "a number"
+                                                            : "an integer type or bool");
         } else if (!qn__term_unify(b, found[i], terms[i])) {
             qn__complain_expected(b, value, found[i], terms[i], "the assigned value");
         }
@@ -297,11 +314,14 @@ static void join_loop(qn__body *b, uint32_t loop_index, uint32_t from, bool exit
     uint32_t variable = b->t->indices[loop_index].variable;
     for (uint32_t i = from; i < b->t->target_count; i++) {
         const qn__typed_target *target = &b->t->targets[i];
-        if (target->array == QN__NO_REF || b->target_depth[i] != inside || qn__ast_kind_of(b->ast, target->node) != QN__AST_INDEX) continue;
+        if (target->array == QN__NO_REF || b->target_depth[i] != inside ||
+            qn__ast_kind_of(b->ast, target->node) != QN__AST_INDEX)
+            continue;
         for (uint32_t d = 0; d < qn__ast_count(b->ast, target->node) && d < QN__MAX_RANK; d++) {
             const qn__typed_node *sub = qn__node(b, qn__ast_child(b->ast, target->node, d));
             if (sub->meaning != QN__MEANS_VARIABLE || sub->ref != variable) continue;
-            if (qn__range_is_full(b, &b->t->indices[loop_index], &b->info[target->array].extent[d])) b->target_depth[i] = (uint8_t)(inside - 1);
+            if (qn__range_is_full(b, &b->t->indices[loop_index], &b->info[target->array].extent[d]))
+                b->target_depth[i] = (uint8_t)(inside - 1);
         }
     }
 }
@@ -340,7 +360,8 @@ static void check_statement(qn__body *b, qn__node_id node) {
     case QN__AST_IF: check_if(b, node); return;
     case QN__AST_WHILE: check_while(b, node); return;
     case QN__AST_FOR: check_for(b, node); return;
-    case QN__AST_BREAK: case QN__AST_CONTINUE: check_exit(b, node); return;
+    case QN__AST_BREAK:
+    case QN__AST_CONTINUE: check_exit(b, node); return;
     case QN__AST_BLOCK: nested_block(b, node); return;
     case QN__AST_ERROR: b->failed = true; return;
     default: kernel_statement(b, node); return;
@@ -364,7 +385,10 @@ void qn__check_point_block(qn__body *b, qn__node_id block) {
 }
 
 // ---- Values ----
-typedef struct outside { uint32_t loops, branches, floor; size_t mark; } outside;
+typedef struct outside {
+    uint32_t loops, branches, floor;
+    size_t mark;
+} outside;
 
 static outside value_begin(qn__body *b) {
     outside o = {b->point_loops, b->point_branches, b->assign_floor, 0};
@@ -387,7 +411,8 @@ qn__term_id qn__check_block_value(qn__body *b, qn__node_id node) {
     qn__check_point_block(b, qn__ast_child(b->ast, node, QN__BLOCK_VALUE_BODY));
     qn__term_id term = qn__check_expression(b, qn__ast_child(b->ast, results, 0));
     if (qn__ast_count(b->ast, results) > 1) {
-        qn__diagnostic *d = qn__complain(b, VALUE_COUNT, qn__ast_get(b->ast, results)->span, QN__SAY_UINT(1), QN__SAY_UINT(qn__ast_count(b->ast, results)));
+        qn__diagnostic *d = qn__complain(b, VALUE_COUNT, qn__ast_get(b->ast, results)->span, QN__SAY_UINT(1),
+                                         QN__SAY_UINT(qn__ast_count(b->ast, results)));
         qn__diagnostic_hint(d, "only functions have several results: fn f(...) -> f64, f64 { ... }");
     }
     value_end(b, o);
@@ -400,13 +425,16 @@ static qn__node_id last_value(qn__body *b, qn__node_id arm) {
 }
 
 qn__term_id qn__check_if_value(qn__body *b, qn__node_id node) {
-    qn__node_id yes = qn__ast_child(b->ast, node, QN__IF_VALUE_THEN), no = qn__ast_child(b->ast, node, QN__IF_VALUE_ELSE);
+    qn__node_id yes = qn__ast_child(b->ast, node, QN__IF_VALUE_THEN),
+                no = qn__ast_child(b->ast, node, QN__IF_VALUE_ELSE);
     qn__check_condition(b, qn__ast_child(b->ast, node, QN__IF_VALUE_CONDITION), "the condition of 'if'");
     qn__term_id x = qn__check_expression(b, yes), y = qn__check_expression(b, no);
     if (!qn__term_unify(b, x, y)) {
         qn__node_id from = last_value(b, yes), to = last_value(b, no);
-        if (qn__node_term(b, from) && qn__node_term(b, to)) qn__complain_types(b, no, from, to, "if");
-        else qn__complain_types(b, no, yes, no, "if");
+        if (qn__node_term(b, from) && qn__node_term(b, to))
+            qn__complain_types(b, no, from, to, "if");
+        else
+            qn__complain_types(b, no, yes, no, "if");
         x = QN__TERM_ERROR;
     }
     return qn__set_node(b, node, QN__MEANS_SELF, 0, x);
@@ -424,7 +452,8 @@ static void declare_parameters(qn__body *b, qn__node_id params) {
             qn__diagnostic_hint(d, "functions take scalars: pass the elements, like f(x[i], x[i+1])");
             type = QN__TYPE_NONE;
         }
-        uint32_t variable = qn__declare(b, QN__VARIABLE_SCALAR, qn__ast_get(b->ast, param)->name, qn__ast_name_span(b->ast, param), param, qn__term_of(type));
+        uint32_t variable = qn__declare(b, QN__VARIABLE_SCALAR, qn__ast_get(b->ast, param)->name,
+                                        qn__ast_name_span(b->ast, param), param, qn__term_of(type));
         b->t->variables[variable].parameter = i;
         b->info[variable].poisoned = !type;
         qn__set_node(b, param, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);

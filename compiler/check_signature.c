@@ -1,6 +1,7 @@
 // A kernel's signature: parameters, size symbols, outputs, attributes.
-// Variables are declared in a fixed order that lowering relies on: one per signature parameter (inputs, then outputs), then
-// one per size symbol. Sizes are bound by the first input dimension that is a name, or a name plus or minus a literal.
+// Variables are declared in a fixed order that lowering relies on: one per signature parameter (inputs, then outputs),
+// then one per size symbol. Sizes are bound by the first input dimension that is a name, or a name plus or minus a
+// literal.
 #include "compiler/check_private.h"
 
 #include <string.h>
@@ -15,7 +16,8 @@ typedef struct build {
 } build;
 
 static uint32_t add_dim(build *u, qn__dim dim) {
-    qn__dim *grown = qn__arena_grow(u->b->c->arena, u->s->dims, &u->dim_capacity, (size_t)u->s->dim_count + 1, sizeof *grown);
+    qn__dim *grown =
+        qn__arena_grow(u->b->c->arena, u->s->dims, &u->dim_capacity, (size_t)u->s->dim_count + 1, sizeof *grown);
     if (!grown) {
         u->b->failed = true;
         return 0;
@@ -102,7 +104,8 @@ static uint32_t constant_dim(build *u, qn__node_id node) {
     if (!qn__constant_evaluate(u->b, node, "a dimension", &value)) return add_dim(u, (qn__dim){.op = QN__DIM_CONST});
     bool good = value.kind == QN__CONSTANT_INT && value.integer >= 0 && value.integer <= INT64_MAX;
     if (!good) {
-        qn__diagnostic *d = qn__complain(u->b, BAD_SIZE, qn__ast_get(u->b->ast, node)->span, QN__SAY(qn__source_text(u->b, node)));
+        qn__diagnostic *d =
+            qn__complain(u->b, BAD_SIZE, qn__ast_get(u->b->ast, node)->span, QN__SAY(qn__source_text(u->b, node)));
         qn__diagnostic_expected(d, "an integer that is 0 or more");
     }
     return add_dim(u, (qn__dim){.op = QN__DIM_CONST, .value = good ? (int64_t)value.integer : 0});
@@ -202,7 +205,8 @@ static void check_edge(qn__body *b, qn__node_id node, qn__typed_variable *v, qn_
     if (!qn__constant_evaluate(b, value_node, "the value of an edge", &value) || !type) return;
     if (qn__constant_fits(b->c, &value, type, &v->edge_bits, &why)) return;
     const char *text = qn__source_text(b, value_node), *name = qn__type_table[type].name;
-    qn__diagnostic *d = qn__complain(b, LITERAL_RANGE, qn__ast_get(b->ast, value_node)->span, QN__SAY(text), QN__SAY(name));
+    qn__diagnostic *d =
+        qn__complain(b, LITERAL_RANGE, qn__ast_get(b->ast, value_node)->span, QN__SAY(text), QN__SAY(name));
     qn__diagnostic_note(d, QN__NO_SPAN, "%s", why);
     qn__diagnostic_note(d, v->span, "'%s' has elements of type %s", v->name, name);
 }
@@ -217,7 +221,8 @@ static void add_parameter(build *u, qn__node_id node, bool output) {
     uint32_t rank = type_node ? qn__ast_count(b->ast, type_node) : 0, index = s->parameter_count;
     if (!type_node) b->failed = true;
     if (rank > QN__MAX_RANK) {
-        qn__diagnostic *d = qn__complain(b, RANK_LIMIT, qn__ast_get(b->ast, type_node)->span, QN__SAY_UINT(QN__MAX_RANK));
+        qn__diagnostic *d =
+            qn__complain(b, RANK_LIMIT, qn__ast_get(b->ast, type_node)->span, QN__SAY_UINT(QN__MAX_RANK));
         qn__diagnostic_found(d, "%u dimensions", rank);
         rank = QN__MAX_RANK;
     }
@@ -228,12 +233,20 @@ static void add_parameter(build *u, qn__node_id node, bool output) {
     }
     bool inout = (n->flags & QN__AST_INOUT) != 0;
     if (inout && !rank) {
-        qn__diagnostic *d = qn__complain(b, INOUT_SCALAR, qn__ast_name_span(b->ast, node), QN__SAY(qn__check_name(b->c, n->name)));
+        qn__diagnostic *d =
+            qn__complain(b, INOUT_SCALAR, qn__ast_name_span(b->ast, node), QN__SAY(qn__check_name(b->c, n->name)));
         qn__diagnostic_hint(d, "add an output: -> result: %s", type ? qn__type_table[type].name : "f64");
     }
-    qn__parameter p = {.name = qn__check_name(b->c, n->name), .type = (uint8_t)type, .rank = (uint8_t)rank, .is_size = is_size};
-    qn__variable_kind kind = output ? QN__VARIABLE_OUTPUT : rank == 0 ? QN__VARIABLE_SCALAR : inout ? QN__VARIABLE_INOUT : QN__VARIABLE_INPUT;
-    p.kind = (uint8_t)(output ? QN__PARAMETER_OUT : rank == 0 ? QN__PARAMETER_SCALAR : inout ? QN__PARAMETER_INOUT : QN__PARAMETER_IN);
+    qn__parameter p = {
+        .name = qn__check_name(b->c, n->name), .type = (uint8_t)type, .rank = (uint8_t)rank, .is_size = is_size};
+    qn__variable_kind kind = output      ? QN__VARIABLE_OUTPUT
+                             : rank == 0 ? QN__VARIABLE_SCALAR
+                             : inout     ? QN__VARIABLE_INOUT
+                                         : QN__VARIABLE_INPUT;
+    p.kind = (uint8_t)(output      ? QN__PARAMETER_OUT
+                       : rank == 0 ? QN__PARAMETER_SCALAR
+                       : inout     ? QN__PARAMETER_INOUT
+                                   : QN__PARAMETER_IN);
     p.index = p.kind == QN__PARAMETER_SCALAR ? s->scalar_count++ : u->arrays++;
     s->parameters[index] = p;
     s->parameter_count++;
@@ -244,8 +257,10 @@ static void add_parameter(build *u, qn__node_id node, bool output) {
     v->parameter = index;
     b->info[variable].defined = output ? QN__DEFINED_NO : QN__DEFINED_YES;
     qn__set_node(b, node, QN__MEANS_VARIABLE, variable, QN__TERM_ERROR);
-    if (!output) check_edge(b, node, v, type);
-    else if (!type) b->info[variable].poisoned = true;
+    if (!output)
+        check_edge(b, node, v, type);
+    else if (!type)
+        b->info[variable].poisoned = true;
     if (!output) bind_sizes(u, index, type_node ? type_node : node);
 }
 
@@ -266,7 +281,8 @@ static void add_dims(build *u, uint32_t index, qn__node_id node) {
             qn__diagnostic *e = qn__complain(b, UNKNOWN_SIZE_PLACE, n->span, QN__SAY(name));
             qn__diagnostic_expected(e, "an output of one dimension, like y: f64[?%s]", name);
             if (p->kind != QN__PARAMETER_OUT) qn__diagnostic_hint(e, "the size of an input is a plain name: %s", name);
-        } else if ((symbol != QN__NO_REF && !u->s->symbols[symbol].existential) || find_size_parameter(u, n->name) != QN__NO_REF) {
+        } else if ((symbol != QN__NO_REF && !u->s->symbols[symbol].existential) ||
+                   find_size_parameter(u, n->name) != QN__NO_REF) {
             qn__diagnostic *e = qn__complain(b, SHADOWED, n->span, QN__SAY(name));
             qn__diagnostic_hint(e, "choose another name for the unknown size, like ?%s2", name);
         } else {
@@ -296,7 +312,8 @@ static void declare_symbols(build *u) {
     for (uint32_t i = 0; i < s->symbol_count; i++) {
         const char *text = s->symbols[i].name;
         qn__name name = qn__names_find(b->ast->names, text, strlen(text));
-        uint32_t variable = qn__declare(b, QN__VARIABLE_SIZE, name, u->symbol_span[i], b->t->item.node, qn__term_of(QN__TYPE_I64));
+        uint32_t variable =
+            qn__declare(b, QN__VARIABLE_SIZE, name, u->symbol_span[i], b->t->item.node, qn__term_of(QN__TYPE_I64));
         b->t->variables[variable].symbol = i;
         b->info[variable].kept = !s->symbols[i].existential;
     }
@@ -304,7 +321,8 @@ static void declare_symbols(build *u) {
 
 bool qn__check_signature(qn__body *b) {
     qn__node_id node = b->t->item.node;
-    qn__node_id params = qn__ast_child(b->ast, node, QN__KERNEL_PARAMS), outputs = qn__ast_child(b->ast, node, QN__KERNEL_OUTPUTS);
+    qn__node_id params = qn__ast_child(b->ast, node, QN__KERNEL_PARAMS),
+                outputs = qn__ast_child(b->ast, node, QN__KERNEL_OUTPUTS);
     uint32_t inputs = qn__ast_count(b->ast, params), count = inputs + qn__ast_count(b->ast, outputs);
     build u = {.b = b, .s = QN__ARENA_NEW(b->c->arena, qn__signature)};
     if (!u.s) return false;

@@ -1,5 +1,6 @@
-// What the subscripts of written elements say: whether two points may write one element, whether all elements are written,
-// whether two accesses are of one element. Everything is decided on linear forms; what is not linear is not proved.
+// What the subscripts of written elements say: whether two points may write one element, whether all elements are
+// written, whether two accesses are of one element. Everything is decided on linear forms; what is not linear is not
+// proved.
 #include "compiler/check_private.h"
 
 static uint32_t subscript_count(qn__body *b, qn__node_id target) {
@@ -76,7 +77,8 @@ static bool dimension_full(qn__body *b, const qn__typed_stage *stage, qn__node_i
     int i = plain_index(b, stage, sub);
     if (i >= 0) return qn__range_is_full(b, &b->t->indices[stage->indices[i]], extent);
     const qn__typed_node *t = qn__node(b, sub);
-    if (t->meaning == QN__MEANS_VARIABLE && b->t->variables[t->ref].kind == QN__VARIABLE_LOOP) { // a `for` inside a point
+    if (t->meaning == QN__MEANS_VARIABLE &&
+        b->t->variables[t->ref].kind == QN__VARIABLE_LOOP) { // a `for` inside a point
         for (uint32_t k = 0; k < b->t->index_count; k++) {
             if (b->t->indices[k].variable == t->ref) return qn__range_is_full(b, &b->t->indices[k], extent);
         }
@@ -85,9 +87,10 @@ static bool dimension_full(qn__body *b, const qn__typed_stage *stage, qn__node_i
     return qn__linear_is(&x, 0) && qn__linear_is(extent, 1);
 }
 
-// Which elements a subscript takes in a dimension that is not full: one of `parts` equal classes, or none of these forms.
-static bool dimension_class(qn__body *b, const qn__typed_stage *stage, qn__node_id sub, const qn__linear *extent, int64_t *parts,
-                            int64_t *which) {
+// Which elements a subscript takes in a dimension that is not full: one of `parts` equal classes, or none of these
+// forms.
+static bool dimension_class(qn__body *b, const qn__typed_stage *stage, qn__node_id sub, const qn__linear *extent,
+                            int64_t *parts, int64_t *which) {
     qn__linear x = qn__linear_of(b, sub), begin, end, length;
     *which = x.constant;
     if (!x.count) { // a constant element of a constant number
@@ -101,11 +104,13 @@ static bool dimension_class(qn__body *b, const qn__typed_stage *stage, qn__node_
     if (*parts < 2 || *which < 0 || *which >= *parts || !index->begin || !index->end) return false;
     begin = qn__linear_of(b, index->begin);
     end = qn__linear_of(b, index->end);
-    return qn__linear_is(&begin, 0) && qn__linear_combine(&length, qn__linear_constant(0), *parts, end) && qn__linear_equal(&length, extent);
+    return qn__linear_is(&begin, 0) && qn__linear_combine(&length, qn__linear_constant(0), *parts, end) &&
+           qn__linear_equal(&length, extent);
 }
 
 // All dimensions of a target full but at most one, which is told.
-static bool nearly_full(qn__body *b, const qn__typed_stage *stage, qn__node_id target, const qn__info *info, int *open) {
+static bool nearly_full(qn__body *b, const qn__typed_stage *stage, qn__node_id target, const qn__info *info,
+                        int *open) {
     *open = -1;
     if (qn__ast_kind_of(b->ast, target) != QN__AST_INDEX) return true;
     uint64_t seen = 0;
@@ -131,7 +136,9 @@ bool qn__targets_full(qn__body *b, const qn__typed_stage *stage, uint32_t array)
         int64_t n, which;
         if (target->array != array || b->target_depth[k] || !nearly_full(b, stage, target->node, info, &open)) continue;
         if (open < 0) return true;
-        if (!dimension_class(b, stage, qn__ast_child(b->ast, target->node, (uint32_t)open), &info->extent[open], &n, &which)) continue;
+        if (!dimension_class(b, stage, qn__ast_child(b->ast, target->node, (uint32_t)open), &info->extent[open], &n,
+                             &which))
+            continue;
         if (n > 64 || n < 1 || (parts[open] && parts[open] != n)) continue;
         parts[open] = n;
         classes[open] |= (uint64_t)1 << which;
@@ -164,7 +171,8 @@ bool qn__targets_apart(qn__body *b, qn__node_id x, qn__node_id y) {
     uint32_t count = subscript_count(b, x);
     if (subscript_count(b, y) != count) return false;
     for (uint32_t d = 0; d < count; d++) {
-        qn__linear p = qn__linear_of(b, qn__ast_child(b->ast, x, d)), q = qn__linear_of(b, qn__ast_child(b->ast, y, d)), rest;
+        qn__linear p = qn__linear_of(b, qn__ast_child(b->ast, x, d)), q = qn__linear_of(b, qn__ast_child(b->ast, y, d)),
+                   rest;
         if (!qn__linear_combine(&rest, p, -1, q) || rest.count || !rest.constant) continue;
         int64_t step = 0; // what varies differs between two points by multiples of this
         for (uint32_t t = 0; t < p.count; t++) {

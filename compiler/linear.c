@@ -5,7 +5,9 @@
 
 #include <string.h>
 
-qn__linear qn__linear_constant(int64_t value) { return (qn__linear){.constant = value}; }
+qn__linear qn__linear_constant(int64_t value) {
+    return (qn__linear){.constant = value};
+}
 
 qn__linear qn__linear_atom(uint32_t atom) {
     qn__linear x = {.count = 1};
@@ -36,7 +38,8 @@ qn__linear qn__linear_variable(qn__body *b, uint32_t variable) {
         return qn__linear_opaque(b, info->varying);
     }
     if (!info->atom) {
-        uint32_t atom = add_atom(b, (qn__atom){.kind = QN__ATOM_VARIABLE, .variable = variable, .varying = info->varying});
+        uint32_t atom =
+            add_atom(b, (qn__atom){.kind = QN__ATOM_VARIABLE, .variable = variable, .varying = info->varying});
         b->info[variable].atom = atom + 1;
     }
     return qn__linear_atom(b->info[variable].atom - 1);
@@ -45,7 +48,8 @@ qn__linear qn__linear_variable(qn__body *b, uint32_t variable) {
 bool qn__linear_combine(qn__linear *into, qn__linear x, int64_t factor, qn__linear y) {
     qn__linear sum = {0};
     int64_t scaled;
-    if (__builtin_mul_overflow(y.constant, factor, &scaled) || __builtin_add_overflow(x.constant, scaled, &sum.constant)) {
+    if (__builtin_mul_overflow(y.constant, factor, &scaled) ||
+        __builtin_add_overflow(x.constant, scaled, &sum.constant)) {
         return false;
     }
     uint32_t i = 0, j = 0;
@@ -74,7 +78,9 @@ bool qn__linear_equal(const qn__linear *x, const qn__linear *y) {
     return true;
 }
 
-bool qn__linear_is(const qn__linear *x, int64_t value) { return x->count == 0 && x->constant == value; }
+bool qn__linear_is(const qn__linear *x, int64_t value) {
+    return x->count == 0 && x->constant == value;
+}
 
 static bool any_varying(qn__body *b, const qn__linear *x) {
     for (uint32_t i = 0; i < x->count; i++) {
@@ -92,14 +98,16 @@ qn__linear qn__linear_compound(qn__body *b, qn__atom_kind kind, qn__linear left,
     for (size_t i = 0; i < b->atom_count; i++) {
         const qn__atom *a = &b->atoms[i];
         if (a->kind != kind) continue;
-        if (qn__linear_equal(&a->left, &left) && qn__linear_equal(&a->right, &right)) return qn__linear_atom((uint32_t)i);
+        if (qn__linear_equal(&a->left, &left) && qn__linear_equal(&a->right, &right))
+            return qn__linear_atom((uint32_t)i);
         if (kind == QN__ATOM_MULTIPLY && qn__linear_equal(&a->left, &right) && qn__linear_equal(&a->right, &left)) {
             return qn__linear_atom((uint32_t)i);
         }
     }
     if (b->atom_count > 4096) return qn__linear_opaque(b, true);
     bool varying = any_varying(b, &left) || any_varying(b, &right);
-    return qn__linear_atom(add_atom(b, (qn__atom){.kind = (uint8_t)kind, .varying = varying, .left = left, .right = right}));
+    return qn__linear_atom(
+        add_atom(b, (qn__atom){.kind = (uint8_t)kind, .varying = varying, .left = left, .right = right}));
 }
 
 static bool linear_binary(qn__body *b, qn__node_id node, qn__linear *result) {
@@ -111,10 +119,19 @@ static bool linear_binary(qn__body *b, qn__node_id node, qn__linear *result) {
     case QN__BINARY_OP_MULTIPLY: *result = qn__linear_compound(b, QN__ATOM_MULTIPLY, x, y); return true;
     case QN__BINARY_OP_DIVIDE: *result = qn__linear_compound(b, QN__ATOM_DIVIDE, x, y); return true;
     case QN__BINARY_OP_REMAINDER: *result = qn__linear_compound(b, QN__ATOM_REMAINDER, x, y); return true;
-    case QN__BINARY_OP_OR: case QN__BINARY_OP_AND: case QN__BINARY_OP_EQUAL: case QN__BINARY_OP_NOT_EQUAL:
-    case QN__BINARY_OP_LESS: case QN__BINARY_OP_LESS_EQUAL: case QN__BINARY_OP_GREATER:
-    case QN__BINARY_OP_GREATER_EQUAL: case QN__BINARY_OP_BIT_OR: case QN__BINARY_OP_BIT_XOR:
-    case QN__BINARY_OP_BIT_AND: case QN__BINARY_OP_SHIFT_LEFT: case QN__BINARY_OP_SHIFT_RIGHT:
+    case QN__BINARY_OP_OR:
+    case QN__BINARY_OP_AND:
+    case QN__BINARY_OP_EQUAL:
+    case QN__BINARY_OP_NOT_EQUAL:
+    case QN__BINARY_OP_LESS:
+    case QN__BINARY_OP_LESS_EQUAL:
+    case QN__BINARY_OP_GREATER:
+    case QN__BINARY_OP_GREATER_EQUAL:
+    case QN__BINARY_OP_BIT_OR:
+    case QN__BINARY_OP_BIT_XOR:
+    case QN__BINARY_OP_BIT_AND:
+    case QN__BINARY_OP_SHIFT_LEFT:
+    case QN__BINARY_OP_SHIFT_RIGHT:
     case QN__BINARY_OPS: break;
     }
     return false;
@@ -192,8 +209,10 @@ qn__linear qn__linear_of(qn__body *b, qn__node_id node) {
 qn__linear qn__linear_of_dim(qn__body *b, const qn__signature *s, uint32_t dim) {
     const qn__dim *d = &s->dims[dim];
     qn__linear x, y, sum;
-    static const uint8_t compound[] = {[QN__DIM_MUL] = QN__ATOM_MULTIPLY, [QN__DIM_DIV] = QN__ATOM_DIVIDE,
-                                       [QN__DIM_REM] = QN__ATOM_REMAINDER, [QN__DIM_MIN] = QN__ATOM_MIN,
+    static const uint8_t compound[] = {[QN__DIM_MUL] = QN__ATOM_MULTIPLY,
+                                       [QN__DIM_DIV] = QN__ATOM_DIVIDE,
+                                       [QN__DIM_REM] = QN__ATOM_REMAINDER,
+                                       [QN__DIM_MIN] = QN__ATOM_MIN,
                                        [QN__DIM_MAX] = QN__ATOM_MAX};
     switch ((qn__dim_op)d->op) {
     case QN__DIM_CONST: return qn__linear_constant(d->value);
@@ -205,12 +224,17 @@ qn__linear qn__linear_of_dim(qn__body *b, const qn__signature *s, uint32_t dim) 
             }
         }
         break;
-    case QN__DIM_ADD: case QN__DIM_SUB:
+    case QN__DIM_ADD:
+    case QN__DIM_SUB:
         x = qn__linear_of_dim(b, s, d->left);
         y = qn__linear_of_dim(b, s, d->right);
         if (qn__linear_combine(&sum, x, d->op == QN__DIM_ADD ? 1 : -1, y)) return sum;
         break;
-    case QN__DIM_MUL: case QN__DIM_DIV: case QN__DIM_REM: case QN__DIM_MIN: case QN__DIM_MAX:
+    case QN__DIM_MUL:
+    case QN__DIM_DIV:
+    case QN__DIM_REM:
+    case QN__DIM_MIN:
+    case QN__DIM_MAX:
         x = qn__linear_of_dim(b, s, d->left);
         y = qn__linear_of_dim(b, s, d->right);
         return qn__linear_compound(b, (qn__atom_kind)compound[d->op], x, y);
@@ -243,14 +267,17 @@ static void append_atom(qn__body *b, char *text, size_t size, const qn__atom *at
     switch ((qn__atom_kind)atom->kind) {
     case QN__ATOM_VARIABLE: append(text, size, b->t->variables[atom->variable].name); return;
     case QN__ATOM_OPAQUE: append(text, size, "..."); return;
-    case QN__ATOM_MIN: case QN__ATOM_MAX:
+    case QN__ATOM_MIN:
+    case QN__ATOM_MAX:
         append(text, size, atom->kind == QN__ATOM_MIN ? "min(" : "max(");
         append(text, size, qn__linear_text(b, &atom->left));
         append(text, size, ", ");
         append(text, size, qn__linear_text(b, &atom->right));
         append(text, size, ")");
         return;
-    case QN__ATOM_MULTIPLY: case QN__ATOM_DIVIDE: case QN__ATOM_REMAINDER:
+    case QN__ATOM_MULTIPLY:
+    case QN__ATOM_DIVIDE:
+    case QN__ATOM_REMAINDER:
         for (int side = 0; side < 2; side++) {
             const qn__linear *x = side ? &atom->right : &atom->left;
             bool simple = x->count == 0 || (x->count == 1 && x->term[0].factor == 1 && x->constant == 0);
@@ -267,8 +294,10 @@ const char *qn__linear_text(qn__body *b, const qn__linear *x) {
     char text[200] = "";
     for (uint32_t i = 0; i < x->count; i++) {
         int64_t f = x->term[i].factor;
-        if (f < 0) append(text, sizeof text, i ? " - " : "-");
-        else if (i) append(text, sizeof text, " + ");
+        if (f < 0)
+            append(text, sizeof text, i ? " - " : "-");
+        else if (i)
+            append(text, sizeof text, " + ");
         if (f != 1 && f != -1) {
             append_number(text, sizeof text, f < 0 ? (f == INT64_MIN ? INT64_MAX : -f) : f);
             append(text, sizeof text, "*");
@@ -277,7 +306,8 @@ const char *qn__linear_text(qn__body *b, const qn__linear *x) {
     }
     if (x->constant || !x->count) {
         if (x->count) append(text, sizeof text, x->constant < 0 ? " - " : " + ");
-        append_number(text, sizeof text, x->count && x->constant < 0 && x->constant != INT64_MIN ? -x->constant : x->constant);
+        append_number(text, sizeof text,
+                      x->count && x->constant < 0 && x->constant != INT64_MIN ? -x->constant : x->constant);
         if (!x->count && x->constant < 0) { // the sign stands first
             char positive[200] = "-";
             append(positive, sizeof positive, text);
