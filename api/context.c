@@ -50,10 +50,12 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
                        : qn__allocator_malloc;
     c->cpu = given.cpu ? strdup(given.cpu) : NULL;
     c->cpu_features = given.cpu_features ? strdup(given.cpu_features) : NULL;
+    c->cache_folder = given.cache_folder ? strdup(given.cache_folder) : NULL;
     atomic_init(&c->references, 1);
-    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || pthread_mutex_init(&c->mutex, NULL) != 0) {
+    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) || pthread_mutex_init(&c->mutex, NULL) != 0) {
         free(c->cpu);
         free(c->cpu_features);
+        free(c->cache_folder);
         free(c);
         return qn__error(error, QN_RESOURCE, "out of memory");
     }
@@ -69,6 +71,8 @@ void qn__context_release(qn_context *context) {
     pthread_mutex_destroy(&context->mutex);
     free(context->cpu);
     free(context->cpu_features);
+    free(context->cache_folder);
+    qn__cache_close(context->cache);
     free(context);
 }
 

@@ -63,8 +63,10 @@ qn_status qn_count(qn_kernel *kernel, const DLTensor *const *inputs, size_t inpu
     qn__loaded loaded = {0};
     const char *message = "unknown reason";
     pthread_mutex_lock(&kernel->module->mutex); /* the image's memory is of the kernel's arena */
-    const bool emitted = qn__bytecode_emit(kernel->compiled->ir, &image, &message);
+    const qn_status compiled = qn__kernel_ir(kernel, error);
+    const bool emitted = compiled == QN_OK && qn__bytecode_emit(kernel->compiled->ir, &image, &message);
     pthread_mutex_unlock(&kernel->module->mutex);
+    if (compiled != QN_OK) return compiled;
     if (!emitted) return qn__error(error, QN_RESOURCE, "bytecode: %s", message);
     qn__argument *arguments = calloc(s->parameter_count + 1, sizeof *arguments);
     qn_status status = QN_OK;

@@ -4,6 +4,7 @@
 
 #include "compiler/compile.h"
 #include "ir/image.h"
+#include "runtime/cache.h"
 #include "runtime/call.h"
 #include "runtime/engine.h"
 
@@ -13,10 +14,12 @@
 
 struct qn_context {
     qn_context_options options;
-    char *cpu, *cpu_features;      /* own copies */
+    char *cpu, *cpu_features, *cache_folder; /* own copies */
     qn__allocator allocator;
     pthread_mutex_t mutex;         /* guards loader */
     qn__loader *loader;            /* made with the first native kernel */
+    qn__cache *cache;              /* opened with the first native kernel; NULL: none */
+    bool cache_opened;
     atomic_size_t references;      /* the handle, and one per module and array */
 };
 
@@ -39,7 +42,10 @@ struct qn_module {
 
 struct qn_kernel {
     qn_module *module;
-    qn__compiled *compiled;        /* owns the image's memory */
+    const qn__kernel_info *info;   /* of the module's program */
+    qn__type types[QN__MAX_RANK];  /* type arguments */
+    qn__compiled *compiled;        /* the IR, and the memory of an image made from it; NULL while the image is the cache's */
+    qn__arena *cached;             /* memory of an image from the cache; else NULL */
     qn__image image;
     qn__loaded loaded;
     qn_engine engine;
@@ -75,6 +81,14 @@ void qn__context_retain(qn_context *context);
 void qn__context_release(qn_context *context);
 void qn__module_retain(qn_module *module);
 void qn__module_release(qn_module *module);
+
+/* Compiles the kernel to IR unless that is there. Needs the module's mutex. */
+qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error);
+
+/* The cache's key of a kernel (malloc'ed), NULL when its context has no cache. The image of a key; storing it. */
+char *qn__cached_key(const qn_kernel *kernel);
+bool qn__cached_find(qn_kernel *kernel, const char *key);
+void qn__cached_store(qn_kernel *kernel, const char *key);
 
 /* Hands the diagnostics of a sink to the context's callback; error gets the first error. */
 void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);

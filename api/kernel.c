@@ -16,6 +16,7 @@ void qn_kernel_destroy(qn_kernel *kernel) {
     }
     free(kernel->externs);
     qn__compiled_release(kernel->compiled);
+    qn__arena_destroy(kernel->cached);
     if (kernel->module) qn__module_release(kernel->module);
     free(kernel);
 }
@@ -39,7 +40,7 @@ static const qn__kernel_info *find_kernel(const qn_module *module, const char *n
 /* The type arguments of a generic kernel: given, or from the inputs' types. */
 static qn_status type_arguments(const qn_module *module, const qn__kernel_info *info, const qn_kernel_options *options,
                                 qn__type *types, qn_error *error) {
-    if (info->generic_count == 0) return QN_OK;
+    if (info->generic_count == 0 && options->type_argument_count == 0) return QN_OK;
     if (options->type_arguments) {
         if (options->type_argument_count != info->generic_count)
             return qn__error(error, QN_USAGE, "kernel %s has %u type parameters, %zu were given", info->name,
@@ -126,32 +127,60 @@ static qn_status bind_externs(qn_kernel *kernel, qn_error *error) {
     return QN_OK;
 }
 
-static qn_status compile(qn_kernel *kernel, const qn__kernel_info *info, const qn__type *types, qn_error *error) {
+qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error) {
+    if (kernel->compiled) return QN_OK;
     qn_context *context = kernel->module->context;
-    const qn__engine_row *row = qn__engine_row_of(kernel->engine);
     const qn__compile_options options = {.memory_limit = context->options.memory_limit};
-    const char *message = "unknown reason";
-    uint64_t start = qn__now();
-    kernel->times.parse_ms = kernel->module->parse_ms;
-    kernel->compiled = qn__compile(kernel->module->program, info, types, info->generic_count, &options);
+    const uint64_t start = qn__now();
+    qn__compiled *compiled = qn__compile(kernel->module->program, kernel->info, kernel->types, kernel->info->generic_count, &options);
     kernel->times.passes_ms = since(start); /* checking, lowering and passes */
-    if (!kernel->compiled) return qn__error(error, QN_RESOURCE, "out of memory");
+    if (!compiled) return qn__error(error, QN_RESOURCE, "out of memory");
     qn__no_error(error);
-    qn__deliver(context, &kernel->compiled->sink, &kernel->module->program->sources, error);
-    if (!kernel->compiled->ir) {
-        if (kernel->compiled->sink.errors) return QN_SOURCE;
-        return qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
+    qn__deliver(context, &compiled->sink, &kernel->module->program->sources, error);
+    if (compiled->ir) {
+        kernel->compiled = compiled;
+        return QN_OK;
     }
-    start = qn__now();
-    if (!row->emit(kernel->compiled->ir, context, &kernel->image, &message))
-        return qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
-    kernel->times.emit_ms = since(start);
-    start = qn__now();
-    qn__loader *loader = row->native ? qn__context_loader(context, &message) : NULL;
+    const bool source = compiled->sink.errors != 0;
+    qn__compiled_release(compiled);
+    return source ? QN_SOURCE : qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
+}
+
+/* The image: from the cache, or compiled and then stored there. */
+static qn_status make_image(qn_kernel *kernel, const qn__engine_row *row, qn_error *error) {
+    qn_context *context = kernel->module->context;
+    const char *message = "unknown reason";
+    char *key = row->native ? qn__cached_key(kernel) : NULL;
+    const uint64_t start = qn__now();
+    if (key && qn__cached_find(kernel, key)) {
+        kernel->times.load_ms = since(start);
+        free(key);
+        return QN_OK;
+    }
+    qn_status status = qn__kernel_ir(kernel, error);
+    if (status == QN_OK) {
+        const uint64_t emitting = qn__now();
+        if (!row->emit(kernel->compiled->ir, context, &kernel->image, &message))
+            status = qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
+        kernel->times.emit_ms = since(emitting);
+    }
+    if (status == QN_OK && key && kernel->compiled->sink.count == 0) qn__cached_store(kernel, key); /* warnings are said each time */
+    free(key);
+    return status;
+}
+
+static qn_status compile(qn_kernel *kernel, qn_error *error) {
+    const qn__engine_row *row = qn__engine_row_of(kernel->engine);
+    const char *message = "unknown reason";
+    kernel->times.parse_ms = kernel->module->parse_ms;
+    qn_status status = make_image(kernel, row, error);
+    if (status != QN_OK) return status;
+    const uint64_t start = qn__now();
+    qn__loader *loader = row->native ? qn__context_loader(kernel->module->context, &message) : NULL;
     if (row->native && !loader) return qn__error(error, QN_INTERNAL, "the JIT cannot start: %s", message);
     if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
         return qn__error(error, QN_INTERNAL, "%s: %s", row->name, message);
-    kernel->times.load_ms = since(start);
+    kernel->times.load_ms += since(start);
     if (!describe_shapes(kernel)) return qn__error(error, QN_RESOURCE, "out of memory");
     return bind_externs(kernel, error);
 }
@@ -170,10 +199,9 @@ qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_
     if (k->engine == QN_ENGINE_AUTO) k->engine = QN_ENGINE_CPU;
     pthread_mutex_lock(&module->mutex);
     qn_status status = QN_USAGE;
-    const qn__kernel_info *info = find_kernel(module, name, error);
-    qn__type types[QN__MAX_RANK] = {QN__TYPE_NONE};
-    if (info) status = type_arguments(module, info, &given, types, error);
-    if (status == QN_OK) status = compile(k, info, types, error);
+    k->info = find_kernel(module, name, error);
+    if (k->info) status = type_arguments(module, k->info, &given, k->types, error);
+    if (status == QN_OK) status = compile(k, error);
     pthread_mutex_unlock(&module->mutex);
     if (status != QN_OK) {
         qn_kernel_destroy(k);

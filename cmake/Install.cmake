@@ -46,13 +46,16 @@ if(TARGET quern)
         install(TARGETS quern_shared LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
     endif()
 
+    # Both files find the prefix from where they lie, so that an installed tree may be moved.
+    set(QN_PREFIX_FROM_PC "../..")
+    set(QN_PREFIX_FROM_CONFIG "../../..")
+    if(CMAKE_INSTALL_LIBDIR MATCHES "/") # such as lib/x86_64-linux-gnu
+        string(PREPEND QN_PREFIX_FROM_PC "../")
+        string(PREPEND QN_PREFIX_FROM_CONFIG "../")
+    endif()
     configure_file(cmake/quern.pc.in ${PROJECT_BINARY_DIR}/install/quern.pc @ONLY)
     install(FILES ${PROJECT_BINARY_DIR}/install/quern.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-    set(QN_PREFIX_FROM_CONFIG "../../..")
-    if(CMAKE_INSTALL_LIBDIR MATCHES "/") # such as lib/x86_64-linux-gnu
-        set(QN_PREFIX_FROM_CONFIG "../../../..")
-    endif()
     configure_file(cmake/QuernConfig.cmake.in ${PROJECT_BINARY_DIR}/install/QuernConfig.cmake @ONLY)
     write_basic_package_version_file(${PROJECT_BINARY_DIR}/install/QuernConfigVersion.cmake
         COMPATIBILITY SameMinorVersion)

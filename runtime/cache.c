@@ -104,8 +104,14 @@ void qn__cache_close(qn__cache *cache) {
 const char *qn__cache_folder(const qn__cache *cache) { return cache->folder; }
 
 /* ---- one file ---- */
-static void hex(const XXH128_hash_t hash, char out[NAME]) {
-    snprintf(out, NAME, "%016llx%016llx%s", (unsigned long long)hash.high64, (unsigned long long)hash.low64, suffix);
+void qn__cache_hash(const void *bytes, size_t size, char out[QN__CACHE_HASH]) {
+    const XXH128_hash_t hash = XXH3_128bits(bytes, size);
+    snprintf(out, QN__CACHE_HASH, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+}
+
+static void file_name(const char *key, char out[NAME]) {
+    qn__cache_hash(key, strlen(key), out);
+    strcat(out, suffix);
 }
 
 static void checksum(const void *bytes, size_t size, uint8_t out[16]) {
@@ -167,7 +173,7 @@ qn__cache_state qn__cache_find(const qn__cache *cache, const char *key, qn__aren
     header h;
     struct stat s;
     const size_t length = strlen(key);
-    hex(XXH3_128bits(key, length), name);
+    file_name(key, name);
     qn__cache_state state = open_entry(cache, name, &h, &body, &s);
     if (state == QN__CACHE_HIT && (h.key_length != length || memcmp(body, key, length) != 0)) state = QN__CACHE_MISSING; /* another key's */
     else if (state == QN__CACHE_HIT && !qn__image_read(arena, body + length, h.image_length, image))
@@ -180,7 +186,7 @@ qn__cache_state qn__cache_find(const qn__cache *cache, const char *key, qn__aren
 bool qn__cache_store(const qn__cache *cache, const char *key, const qn__image *image) {
     char name[NAME], temporary[NAME];
     const size_t length = strlen(key);
-    hex(XXH3_128bits(key, length), name);
+    file_name(key, name);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now); /* with O_EXCL: two writers of one name cannot both have it */
     snprintf(temporary, sizeof temporary, "tmp.%ld.%lld.%ld", (long)getpid(), (long long)now.tv_sec, now.tv_nsec);

@@ -58,4 +58,8 @@ qn__cache_sum qn__cache_prune(const qn__cache *cache, uint64_t limit);
 /* Removes damaged entries. */
 qn__cache_sum qn__cache_verify(const qn__cache *cache, uint64_t *sound);
 
+/* A hash of bytes as 32 hexadecimal digits, for keys. */
+enum { QN__CACHE_HASH = 33 };
+void qn__cache_hash(const void *bytes, size_t size, char out[QN__CACHE_HASH]);
+
 #endif

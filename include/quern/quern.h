@@ -92,6 +92,8 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     uint32_t vector_width;          /* lanes per vector operation; 0: chosen per stage, 1: scalar code */
     qn_allocator allocator;         /* for array data; all NULL: the C library's */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
+    const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
+    uint64_t cache_limit;           /* bytes that the cache's folder may hold; 0: 256 MiB */
     bool colour;                    /* rendered diagnostics have ANSI colours */
     void (*on_diagnostic)(void *user, const qn_diagnostic *diagnostic); /* called by the compiling thread */
     void *user;
