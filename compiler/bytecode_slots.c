@@ -2,7 +2,7 @@
  *
  * A register lives from its first line to its last; where it was written before a loop and occurs inside, to the loop's end. Slots
  * are handed out in one pass over the lines and taken back behind a register's last line; an instruction reads before it
- * writes, so its result may get the slot of an operand that ends there. */
+ * writes, so its result may get the slot of an operand that ends there. Moves that thereby became moves to themselves are dropped. */
 #include "compiler/bytecode_private.h"
 
 #include <stdlib.h>
@@ -98,7 +98,20 @@ static uint16_t slot_of(const lives *l, vreg reg) {
     return (uint16_t)(reg & CONSTANT ? reg & ~CONSTANT : l->slot[reg] - 1);
 }
 
-static bool encode_line(const emitter *e, const lives *l, uint32_t at, qn__bytecode_instr *out) {
+/* Where each line ends up when moves to themselves are left out; the count of the others comes last. */
+static uint32_t *number_lines(const emitter *e, const lives *l) {
+    uint32_t *place = QN__ARENA_ARRAY(e->arena, uint32_t, e->line_count + 1), next = 0;
+    for (uint32_t i = 0; place && i < e->line_count; i++) {
+        const code_line *line = &e->lines[i];
+        bool move = line->op == QN__BC_MOVE_32 || line->op == QN__BC_MOVE_64;
+        place[i] = next;
+        if (!move || slot_of(l, line->v[0]) != slot_of(l, line->v[1])) next++;
+    }
+    if (place) place[e->line_count] = next;
+    return place;
+}
+
+static bool encode_line(const emitter *e, const lives *l, const uint32_t *place, uint32_t at, qn__bytecode_instr *out) {
     const code_line *line = &e->lines[at];
     uint16_t v[4] = {0};
     const char *kinds = operands[line->op];
@@ -108,7 +121,7 @@ static bool encode_line(const emitter *e, const lives *l, uint32_t at, qn__bytec
         if (is_register(kinds[i])) v[i] = slot_of(l, line->v[i]);
         else if (kinds[i] == 'i' && line->v[i] > UINT16_MAX) return false;
         else if (kinds[i] == 'i') v[i] = (uint16_t)line->v[i];
-        if (kinds[i] == 't') out->jump = (int32_t)(e->labels[line->v[i]] - at);
+        if (kinds[i] == 't') out->jump = (int32_t)(place[e->labels[line->v[i]]] - place[at]);
         if (kinds[i] == 'o') out->number = line->v[i];
         wide = wide || kinds[i] == 't' || kinds[i] == 'o';
     }
@@ -120,12 +133,12 @@ static bool encode_line(const emitter *e, const lives *l, uint32_t at, qn__bytec
     return true;
 }
 
-static bool encode_stages(const emitter *e, const lives *l, qn__bytecode *out) {
+static bool encode_stages(const emitter *e, const lives *l, const uint32_t *place, qn__bytecode *out) {
     qn__bytecode_stage *stages = QN__ARENA_ARRAY(e->arena, qn__bytecode_stage, e->stage_count);
     if (!stages) return false;
     for (size_t i = 0; i < e->stage_count; i++) {
         const code_stage *stage = &e->stages[i];
-        stages[i] = (qn__bytecode_stage){stage->span.first, stage->span.last + 1, stage->rank, {0}, {0}, {0}};
+        stages[i] = (qn__bytecode_stage){place[stage->span.first], place[stage->span.last + 1], stage->rank, {0}, {0}, {0}};
         for (uint32_t d = 0; d < stage->rank; d++) {
             stages[i].index[d] = slot_of(l, stage->index[d]);
             stages[i].low[d] = slot_of(l, stage->low[d]);
@@ -140,23 +153,24 @@ static bool encode_stages(const emitter *e, const lives *l, qn__bytecode *out) {
 bool slots_encode(emitter *e, qn__bytecode *out) {
     lives l;
     uint32_t slots = e->failed || !find_lives(e, &l) ? 0 : assign(e, &l);
-    qn__bytecode_instr *code = QN__ARENA_ARRAY(e->arena, qn__bytecode_instr, e->line_count);
+    uint32_t *place = slots ? number_lines(e, &l) : NULL;
+    qn__bytecode_instr *code = QN__ARENA_ARRAY(e->arena, qn__bytecode_instr, e->line_count + 1);
     qn__bytecode_site *sites = QN__ARENA_ARRAY(e->arena, qn__bytecode_site, e->line_count);
-    if (!slots || !code || !sites || !encode_stages(e, &l, out)) {
+    if (!place || !code || !sites || !encode_stages(e, &l, place, out)) {
         code_fail(e, "out of memory");
         return false;
     }
     bool fits = slots <= MAX_SLOTS;
-    for (uint32_t line = 0; line < e->line_count; line++) {
-        fits = encode_line(e, &l, line, &code[line]) && fits;
-        if (e->lines[line].location) sites[out->site_count++] = (qn__bytecode_site){line, e->lines[line].location};
+    for (uint32_t line = 0; line < e->line_count; line++) { /* a dropped line is overwritten by the next one */
+        fits = encode_line(e, &l, place, line, &code[place[line]]) && fits;
+        if (e->lines[line].location) sites[out->site_count++] = (qn__bytecode_site){place[line], e->lines[line].location};
     }
     if (!fits) {
         code_fail(e, "the kernel is too large for the interpreter");
         return false;
     }
     out->code = code;
-    out->code_count = (uint32_t)e->line_count;
+    out->code_count = place[e->line_count];
     out->constants = e->constants;
     out->constant_count = (uint32_t)e->constant_count;
     out->slot_count = slots;
