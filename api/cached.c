@@ -56,3 +56,5 @@ bool qn__cached_find(qn_kernel *kernel, const char *key) {
 void qn__cached_store(qn_kernel *kernel, const char *key) {
     qn__cache_store(cache_of(kernel->module->context), key, &kernel->image);
 }
+
+char *qn_kernel_cache_key(const qn_kernel *kernel) { return kernel ? qn__cached_key(kernel) : NULL; }

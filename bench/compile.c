@@ -54,7 +54,8 @@ int main(int argc, char **argv) {
         qn_error error;
         double times[MAX_ROUNDS];
         qn_compile_times parts;
-        if (qn_context_create(NULL, &context, &error) != QN_OK) return 1;
+        const qn_context_options options = {.cache_folder = ""};
+        if (qn_context_create(&options, &context, &error) != QN_OK) return 1;
         const double first = once(context, argv[i], &parts);
         for (int k = 0; k < rounds; k++) times[k] = once(context, argv[i], &parts);
         qsort(times, (size_t)rounds, sizeof *times, ascending);

@@ -32,7 +32,8 @@ def main():
     saxpy = [quern, "run", example("saxpy"), "a=2.5", "x=linspace(0,1,10)", "y=ones(10)"]
     print("whole process, median of 21 runs, ms")
     for name, command in [("/bin/true", ["/bin/true"]), ("quern --version", [quern, "--version"]),
-                          ("saxpy of 10, interp", saxpy + ["--engine", "interp"]), ("saxpy of 10, cpu", saxpy + ["--engine", "cpu"])]:
+                          ("saxpy of 10, interp", saxpy + ["--engine", "interp"]), ("saxpy of 10, cpu", saxpy + ["--engine", "cpu", "--no-cache"]),
+                          ("saxpy of 10, cpu, cached", saxpy + ["--engine", "cpu"])]:
         print(f"  {name:24} {process_ms(command):8.2f}")
     compiler = os.path.join(build, "bin", "bench_compile")
     names = ["saxpy", "dot", "mandelbrot", "jacobi", "matmul", "black_scholes", "sobel"]

@@ -240,6 +240,7 @@ int cli_bench(int argc, char **argv) {
     int status = cli_parse(&options, "bench", argc, argv) ? QN_OK : QN_USAGE;
     if (status == QN_OK) status = parse_engines(options.engines ? options.engines : "interp,cpu", engines, &count);
     bool equal = true;
+    options.no_cache = true; /* the first call's latency is that of compiling */
     for (size_t i = 0; status == QN_OK && i < count; i++) {
         snapshot *results = i == 0 ? &first : &other;
         status = bench_engine(&options, engines[i], i == 0, &rows[i], results);

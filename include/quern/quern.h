@@ -157,6 +157,10 @@ size_t qn_kernel_output_count(const qn_kernel *kernel); /* outputs, without inou
 qn_parameter qn_kernel_input(const qn_kernel *kernel, size_t index);
 qn_parameter qn_kernel_output(const qn_kernel *kernel, size_t index);
 
+/* The text under which the kernel's native code is found in the cache, one line per thing that decides it. To be freed with free(); NULL when
+ * the context has no cache. */
+char *qn_kernel_cache_key(const qn_kernel *kernel);
+
 typedef struct qn_compile_times { double parse_ms, check_ms, lower_ms, passes_ms, emit_ms, load_ms; } qn_compile_times;
 qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel);
 

@@ -381,7 +381,7 @@ int main(int argc, char **argv) {
     qn_context *contexts[VARIANTS];
     qn_error error;
     for (int v = 0; v < VARIANTS; v++) {
-        const qn_context_options options = {.engine = variants[v].engine, .vector_width = variants[v].width, .cpu_features = variants[v].features};
+        const qn_context_options options = {.engine = variants[v].engine, .vector_width = variants[v].width, .cpu_features = variants[v].features, .cache_folder = ""};
         if (qn_context_create(&options, &contexts[v], &error) != QN_OK) {
             printf("%s\n", error.message);
             return 1;
