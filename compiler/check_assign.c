@@ -43,25 +43,20 @@ static void add_else(qn__work *w, qn__node_id otherwise, const qn__term_id *term
     }
 }
 
-static void point_assign(qn__body *b, qn__node_id node) {
-    const qn__ast_node *n = qn__ast_get(b->ast, node);
-    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS),
-                values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
-    qn__node_id otherwise = qn__ast_child(b->ast, node, QN__ASSIGN_ELSE),
-                domain = qn__ast_child(b->ast, node, QN__ASSIGN_DOMAIN);
-    qn__term_id terms[QN__CHECK_RESULTS], found[QN__CHECK_RESULTS];
+// The targets of a statement over a domain: the indices that they introduce, their arrays, the terms of their elements.
+static bool assign_targets(qn__work *w, qn__node_id node, qn__term_id *terms) {
+    qn__body *b = w->b;
+    qn__ast_assign assign = (qn__ast_assign)qn__ast_get(b->ast, node)->op;
+    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS);
     uint32_t count = qn__ast_count(b->ast, targets);
-    bool combine = n->op != QN__ASSIGN_OP_SET, good = true;
     qn__type_set set;
-    qn__op op = qn__assign_op((qn__ast_assign)n->op, &set);
-    qn__work w;
-    qn__work_begin(&w, b, node);
-    qn__work_domain(&w, domain);
+    qn__op op = qn__assign_op(assign, &set);
+    bool good = true;
     for (uint32_t i = 0; i < count; i++) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
         if (qn__ast_kind_of(b->ast, target) != QN__AST_INDEX) continue;
         for (uint32_t d = 0; d < qn__ast_count(b->ast, target); d++)
-            qn__introduce_indices(&w, qn__ast_child(b->ast, target, d), 0);
+            qn__introduce_indices(w, qn__ast_child(b->ast, target, d), 0);
     }
     for (uint32_t i = 0; i < count && i < QN__CHECK_RESULTS; i++) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
@@ -71,41 +66,62 @@ static void point_assign(qn__body *b, qn__node_id node) {
             qn__complain_unknown_size(b, target, array);
             good = false;
         }
-        qn__add_target(
-            b, (qn__typed_target){
-                   .node = target, .array = array, .variable = QN__NO_REF, .combine = combine, .op = (uint8_t)op});
+        qn__typed_target entry = {.node = target, .array = array, .variable = QN__NO_REF, .op = (uint8_t)op};
+        entry.combine = assign != QN__ASSIGN_OP_SET;
+        qn__add_target(b, entry);
     }
+    return good;
+}
+
+// The values, of the types of the targets.
+static bool assign_values(qn__body *b, qn__node_id node, const qn__term_id *terms) {
+    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS);
+    qn__node_id values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
+    uint32_t count = qn__ast_count(b->ast, targets);
+    qn__term_id found[QN__CHECK_RESULTS];
     if (count > QN__CHECK_RESULTS) count = QN__CHECK_RESULTS;
-    qn__node_id value_name = qn__ast_count(b->ast, values) ? qn__ast_child(b->ast, values, 0) : QN__NO_NODE;
-    bool whole = !good && value_name && qn__ast_kind_of(b->ast, value_name) == QN__AST_NAME; // y = x: said already
-    if (whole) {
-        uint32_t variable = qn__lookup(b, qn__ast_get(b->ast, value_name)->name);
-        if (variable != QN__NO_REF) b->info[variable].read = true;
-    } else if (qn__check_values(b, values, count, found, n->span)) {
-        for (uint32_t i = 0; i < count; i++) {
-            qn__node_id target = qn__ast_child(b->ast, targets, i);
-            qn__node_id value = qn__ast_child(b->ast, values, qn__ast_count(b->ast, values) == count ? i : 0);
-            qn__check_combine_type(b, node, target, terms[i], (qn__ast_assign)n->op);
-            if (!qn__term_unify(b, found[i], terms[i]))
-                qn__complain_expected(b, value, found[i], terms[i], "the assigned value");
-        }
-    } else {
-        good = false;
+    if (!qn__check_values(b, values, count, found, qn__ast_get(b->ast, node)->span)) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        qn__node_id target = qn__ast_child(b->ast, targets, i);
+        qn__node_id value = qn__ast_child(b->ast, values, qn__ast_count(b->ast, values) == count ? i : 0);
+        qn__check_combine_type(b, node, target, terms[i], (qn__ast_assign)qn__ast_get(b->ast, node)->op);
+        if (!qn__term_unify(b, found[i], terms[i]))
+            qn__complain_expected(b, value, found[i], terms[i], "the assigned value");
     }
-    add_else(&w, otherwise, terms, count);
+    return true;
+}
+
+// y = x, for arrays: the target was complained about, the value would be the same again.
+static bool whole_value(qn__body *b, qn__node_id node) {
+    qn__node_id values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
+    qn__node_id value = qn__ast_count(b->ast, values) ? qn__ast_child(b->ast, values, 0) : QN__NO_NODE;
+    if (!value || qn__ast_kind_of(b->ast, value) != QN__AST_NAME) return false;
+    uint32_t variable = qn__lookup(b, qn__ast_get(b->ast, value)->name);
+    if (variable != QN__NO_REF) b->info[variable].read = true;
+    return true;
+}
+
+static void point_assign(qn__body *b, qn__node_id node) {
+    qn__ast_assign assign = (qn__ast_assign)qn__ast_get(b->ast, node)->op;
+    qn__node_id otherwise = qn__ast_child(b->ast, node, QN__ASSIGN_ELSE);
+    qn__term_id terms[QN__CHECK_RESULTS];
+    qn__work w;
+    qn__work_begin(&w, b, node);
+    qn__work_domain(&w, qn__ast_child(b->ast, node, QN__ASSIGN_DOMAIN));
+    bool good = assign_targets(&w, node, terms);
+    if (good || !whole_value(b, node)) good = assign_values(b, node, terms) && good;
+    add_else(&w, otherwise, terms, qn__ast_count(b->ast, qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS)));
     w.stage.kind = (uint8_t)(w.stage.index_count ? QN__STAGE_POINTS : QN__STAGE_SCALAR);
-    if (good && qn__work_ranges(&w))
-        qn__decide_writes(&w);
-    else
-        for (uint32_t i = w.stage.first_target; i < b->t->target_count; i++) {
-            if (b->t->targets[i].array != QN__NO_REF) b->info[b->t->targets[i].array].defined = QN__DEFINED_YES;
-        }
+    good = good && qn__work_ranges(&w);
+    if (good) qn__decide_writes(&w);
     for (uint32_t i = w.stage.first_target; i < b->t->target_count; i++) {
-        if (b->t->targets[i].scatter) w.stage.kind = QN__STAGE_SCATTER;
+        const qn__typed_target *target = &b->t->targets[i];
+        if (target->scatter) w.stage.kind = QN__STAGE_SCATTER;
+        if (!good && target->array != QN__NO_REF) b->info[target->array].defined = QN__DEFINED_YES; // no more of it
     }
-    if (combine && otherwise) {
-        qn__diagnostic *d = qn__complain(b, ELSE_COMBINE, qn__ast_get(b->ast, otherwise)->span,
-                                         QN__SAY(qn__ast_assign_text((qn__ast_assign)n->op)));
+    if (assign != QN__ASSIGN_OP_SET && otherwise) {
+        qn__diagnostic *d =
+            qn__complain(b, ELSE_COMBINE, qn__ast_get(b->ast, otherwise)->span, QN__SAY(qn__ast_assign_text(assign)));
         qn__diagnostic_hint(d, "elements outside the domain keep their values; assign the others before");
     }
     qn__work_end(&w);
@@ -143,47 +159,36 @@ void qn__check_for_block(qn__body *b, qn__node_id node) {
     qn__work_end(&w);
 }
 
+// A variable of the point among the targets of an assignment to arrays.
+static void block_variable(qn__body *b, qn__node_id target, uint32_t variable, qn__term_id *term) {
+    bool element = qn__ast_kind_of(b->ast, target) == QN__AST_INDEX;
+    *term = element ? qn__check_subscripts(b, target, variable, true) : b->info[variable].term;
+    qn__set_node(b, target, element ? QN__MEANS_LOCAL : QN__MEANS_VARIABLE, variable, *term);
+    b->t->variables[variable].changed = b->info[variable].written = true;
+    qn__add_target(b, (qn__typed_target){.node = target, .array = QN__NO_REF, .variable = variable});
+}
+
 void qn__check_block_target(qn__body *b, qn__node_id node) {
-    const qn__ast_node *n = qn__ast_get(b->ast, node);
-    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS),
-                values = qn__ast_child(b->ast, node, QN__ASSIGN_VALUES);
+    qn__ast_assign assign = (qn__ast_assign)qn__ast_get(b->ast, node)->op;
+    qn__node_id targets = qn__ast_child(b->ast, node, QN__ASSIGN_TARGETS);
     uint32_t count = qn__ast_count(b->ast, targets), first = b->t->target_count;
-    qn__term_id terms[QN__CHECK_RESULTS], found[QN__CHECK_RESULTS];
+    qn__term_id terms[QN__CHECK_RESULTS];
     qn__type_set set;
-    qn__op op = qn__assign_op((qn__ast_assign)n->op, &set);
-    if (count > QN__CHECK_RESULTS) count = QN__CHECK_RESULTS;
+    qn__op op = qn__assign_op(assign, &set);
     b->statement = node;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && i < QN__CHECK_RESULTS; i++) {
         qn__node_id target = qn__ast_child(b->ast, targets, i);
         uint32_t variable = qn__lookup(b, qn__ast_get(b->ast, target)->name);
-        bool point = variable != QN__NO_REF && (b->t->variables[variable].kind == QN__VARIABLE_VAR ||
-                                                b->t->variables[variable].kind == QN__VARIABLE_LOCAL);
-        if (point) {
-            terms[i] = qn__ast_kind_of(b->ast, target) == QN__AST_INDEX
-                           ? qn__check_subscripts(b, target, variable, true)
-                           : b->info[variable].term;
-            qn__set_node(b, target,
-                         qn__ast_kind_of(b->ast, target) == QN__AST_INDEX ? QN__MEANS_LOCAL : QN__MEANS_VARIABLE,
-                         variable, terms[i]);
-            b->t->variables[variable].changed = b->info[variable].written = true;
-            qn__add_target(b, (qn__typed_target){.node = target, .array = QN__NO_REF, .variable = variable});
+        uint8_t kind = variable != QN__NO_REF ? b->t->variables[variable].kind : QN__VARIABLE_LET;
+        if (kind == QN__VARIABLE_VAR || kind == QN__VARIABLE_LOCAL) {
+            block_variable(b, target, variable, &terms[i]);
             continue;
         }
         uint32_t array = qn__check_target(b, target, false, &terms[i]);
         if (array != QN__NO_REF && b->info[array].unknown_size) qn__complain_unknown_size(b, target, array);
-        qn__add_target(b, (qn__typed_target){.node = target,
-                                             .array = array,
-                                             .variable = QN__NO_REF,
-                                             .combine = n->op != QN__ASSIGN_OP_SET,
-                                             .op = (uint8_t)op});
+        qn__typed_target entry = {.node = target, .array = array, .variable = QN__NO_REF, .op = (uint8_t)op};
+        entry.combine = assign != QN__ASSIGN_OP_SET;
+        qn__add_target(b, entry);
     }
-    if (!qn__check_values(b, values, count, found, n->span)) return;
-    for (uint32_t i = 0; i < count; i++) {
-        qn__node_id target = qn__ast_child(b->ast, targets, i);
-        qn__check_combine_type(b, node, target, terms[i], (qn__ast_assign)n->op);
-        qn__node_id value = qn__ast_child(b->ast, values, qn__ast_count(b->ast, values) == count ? i : 0);
-        if (!qn__term_unify(b, found[i], terms[i]))
-            qn__complain_expected(b, value, found[i], terms[i], "the assigned value");
-    }
-    qn__set_node(b, node, QN__MEANS_TARGET, first, QN__TERM_ERROR);
+    if (assign_values(b, node, terms)) qn__set_node(b, node, QN__MEANS_TARGET, first, QN__TERM_ERROR);
 }

@@ -12,6 +12,19 @@ static uint32_t declare_temp(qn__body *b, qn__node_id node, qn__name name, qn__s
     return variable;
 }
 
+// Sizes, sums and multiples of them. (Where the end of a range may be negative, the range is empty, not wrong.)
+static bool never_negative(const qn__body *b, const qn__linear *form) {
+    bool good = form->constant >= 0;
+    for (uint32_t i = 0; i < form->count && good; i++) {
+        const qn__atom *atom = &b->atoms[form->term[i].atom];
+        const qn__typed_variable *v = &b->t->variables[atom->kind == QN__ATOM_VARIABLE ? atom->variable : 0];
+        bool size = v->kind == QN__VARIABLE_SIZE ||
+                    (v->kind == QN__VARIABLE_SCALAR && b->t->signature->parameters[v->parameter].is_size);
+        good = form->term[i].factor > 0 && atom->kind == QN__ATOM_VARIABLE && size;
+    }
+    return good;
+}
+
 // The extent of a dimension that runs over an index; false: it does not begin at 0.
 static bool extent_of_index(qn__body *b, uint32_t number, qn__typed_extent *extent, qn__linear *form) {
     const qn__typed_index *index = &b->t->indices[number];
@@ -22,8 +35,9 @@ static bool extent_of_index(qn__body *b, uint32_t number, qn__typed_extent *exte
         return true;
     }
     qn__linear begin = qn__linear_of(b, index->begin);
-    *extent = (qn__typed_extent){.kind = QN__EXTENT_NODE, .node = index->end};
     *form = qn__linear_of(b, index->end);
+    *extent = (qn__typed_extent){.kind = QN__EXTENT_NODE, .node = index->end};
+    if (!never_negative(b, form)) *extent = (qn__typed_extent){.kind = QN__EXTENT_SPAN, .array = number};
     return qn__linear_is(&begin, 0);
 }
 
@@ -87,14 +101,51 @@ qn__term_id qn__check_element_type(qn__body *b, qn__node_id type_node) {
     return qn__term_of(type);
 }
 
+// The value and what stands after else; gives the term of the elements.
+static qn__term_id let_value(qn__work *w, qn__node_id node, bool scan) {
+    qn__body *b = w->b;
+    qn__node_id value = qn__ast_child(b->ast, node, QN__LET_ARRAY_VALUE);
+    qn__node_id type_node = qn__ast_child(b->ast, node, QN__LET_ARRAY_TYPE);
+    qn__node_id otherwise = qn__ast_child(b->ast, node, QN__LET_ARRAY_ELSE);
+    qn__term_id wanted = qn__check_element_type(b, type_node);
+    qn__term_id term = scan ? qn__check_scan(b, value) : qn__check_expression(b, value);
+    if (type_node && !qn__term_unify(b, term, wanted)) qn__complain_expected(b, value, term, wanted, "the value");
+    if (type_node) term = wanted;
+    if (!otherwise) return term;
+    if (scan) {
+        qn__diagnostic *d = qn__complain_plain(b, SCAN_FORM, qn__ast_get(b->ast, node)->span);
+        qn__diagnostic_expected(d, "let t[i] = scan(sum, i: value)");
+    }
+    w->stage.otherwise = otherwise;
+    b->in_otherwise = true;
+    qn__check_expecting(b, otherwise, term, "the value after 'else'");
+    b->in_otherwise = false;
+    return term;
+}
+
+// The stage's indices in the order of the dimensions; one that is no dimension would write elements again and again.
+static void order_let(qn__work *w, qn__node_id node, const uint32_t *indices, uint32_t rank) {
+    uint32_t at = 0;
+    for (uint32_t d = 0; d < rank; d++) {
+        for (uint32_t i = at; i < w->stage.index_count; i++) {
+            if (w->stage.indices[i] != indices[d]) continue;
+            for (uint32_t k = i; k > at; k--) w->stage.indices[k] = w->stage.indices[k - 1];
+            w->stage.indices[at++] = indices[d];
+        }
+    }
+    const char *name = qn__check_name(w->b->c, qn__ast_get(w->b->ast, node)->name);
+    if (at < w->stage.index_count) qn__complain_collision(w, node, w->stage.indices[at], name);
+}
+
 void qn__check_let_array(qn__body *b, qn__node_id node) {
     const qn__ast_node *n = qn__ast_get(b->ast, node);
-    qn__node_id list = qn__ast_child(b->ast, node, QN__LET_ARRAY_INDICES),
-                value = qn__ast_child(b->ast, node, QN__LET_ARRAY_VALUE);
-    qn__node_id type_node = qn__ast_child(b->ast, node, QN__LET_ARRAY_TYPE),
-                otherwise = qn__ast_child(b->ast, node, QN__LET_ARRAY_ELSE);
-    uint32_t rank = qn__ast_count(b->ast, list), indices[QN__MAX_RANK], scan_index = QN__NO_REF;
+    qn__node_id list = qn__ast_child(b->ast, node, QN__LET_ARRAY_INDICES);
+    qn__node_id value = qn__ast_child(b->ast, node, QN__LET_ARRAY_VALUE);
+    bool otherwise = qn__ast_child(b->ast, node, QN__LET_ARRAY_ELSE) != QN__NO_NODE;
     bool scan = qn__ast_kind_of(b->ast, value) == QN__AST_SCAN;
+    uint32_t rank = qn__ast_count(b->ast, list), indices[QN__MAX_RANK], scan_index = QN__NO_REF;
+    qn__typed_extent extent[QN__MAX_RANK] = {{0}};
+    qn__linear form[QN__MAX_RANK] = {{0}};
     qn__work w;
     qn__work_begin(&w, b, node);
     w.stage.kind = (uint8_t)(scan ? QN__STAGE_SCAN : QN__STAGE_POINTS);
@@ -107,41 +158,18 @@ void qn__check_let_array(qn__body *b, qn__node_id node) {
     if (scan) qn__scan_domain(&w, node, value, &scan_index);
     let_indices(&w, list, indices, rank);
     b->stage_first = b->stage_indices;
-    qn__term_id wanted = qn__check_element_type(b, type_node);
-    qn__term_id term = scan ? qn__check_scan(b, value) : qn__check_expression(b, value);
-    if (type_node && !qn__term_unify(b, term, wanted)) qn__complain_expected(b, value, term, wanted, "the value");
-    if (type_node) term = wanted;
-    if (otherwise) {
-        w.stage.otherwise = otherwise;
-        b->in_otherwise = true;
-        qn__check_expecting(b, otherwise, term, "the value after 'else'");
-        b->in_otherwise = false;
-    }
+    qn__term_id term = let_value(&w, node, scan);
     bool good = qn__work_ranges(&w);
     if (scan) good = qn__infer_range(b, scan_index, w.uses) && good;
-    qn__typed_extent extent[QN__MAX_RANK] = {{0}};
-    qn__linear form[QN__MAX_RANK] = {{0}};
     for (uint32_t d = 0; d < rank && good; d++) {
         bool fits = indices[d] != QN__NO_REF && extent_of_index(b, indices[d], &extent[d], &form[d]);
         if (otherwise) fits = extent_from_uses(b, indices[d], w.uses, &extent[d], &form[d]);
-        if (!fits && !b->failed) complain_let_range(b, indices[d], qn__check_name(b->c, n->name), otherwise != 0);
+        if (!fits && !b->failed) complain_let_range(b, indices[d], qn__check_name(b->c, n->name), otherwise);
     }
-    uint32_t target =
-        qn__add_target(b, (qn__typed_target){.node = node, .variable = QN__NO_REF, .initialises = true, .full = true});
-    for (uint32_t d = 0, at = 0; d < rank; d++) { // the order of the dimensions
-        for (uint32_t i = at; i < w.stage.index_count; i++) {
-            if (w.stage.indices[i] != indices[d]) continue;
-            for (uint32_t k = i; k > at; k--) w.stage.indices[k] = w.stage.indices[k - 1];
-            w.stage.indices[at++] = indices[d];
-        }
-    }
-    uint32_t loose;
-    for (uint32_t i = 0; i < w.stage.index_count; i++) {
-        bool used = false;
-        for (uint32_t d = 0; d < rank; d++) used |= indices[d] == w.stage.indices[i];
-        loose = w.stage.indices[i];
-        if (!used) qn__complain_collision(&w, node, loose, qn__check_name(b->c, n->name));
-    }
+    qn__typed_target entry = {
+        .node = node, .array = QN__NO_REF, .variable = QN__NO_REF, .initialises = true, .full = true};
+    uint32_t target = qn__add_target(b, entry);
+    order_let(&w, node, indices, rank);
     qn__work_end(&w);
     uint32_t variable = declare_temp(b, node, n->name, qn__ast_name_span(b->ast, node), term, rank);
     b->info[variable].poisoned = b->failed;
