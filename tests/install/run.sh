@@ -23,12 +23,12 @@ libraries=$(dirname "$(find "$prefix" -name quern.pc)")
 export PKG_CONFIG_PATH="$libraries" LD_LIBRARY_PATH="$(dirname "$libraries")"
 cc "$here/host.c" -o "$scratch/pkg_shared" $(pkg-config --cflags --libs quern)
 check "$scratch/pkg_shared"
-mkdir "$scratch/only_static"
-ln -s "$(dirname "$libraries")/libquern.a" "$scratch/only_static/"
+cp -r "$prefix" "$scratch/moved" # an installed tree may be moved; without the shared library -lquern is the archive
+rm "$scratch/moved/${libraries#"$prefix/"}"/../libquern.so*
 lld=""
 command -v ld.lld-22 >/dev/null 2>&1 && lld="-B/usr/lib/llvm-22/bin -fuse-ld=lld"
-cc "$here/host.c" -o "$scratch/pkg_static" $lld -Wl,--gc-sections -L"$scratch/only_static" \
-    $(pkg-config --cflags quern) $(pkg-config --static --libs quern | sed "s|-L$(dirname "$libraries")||")
+export PKG_CONFIG_PATH="$scratch/moved/${libraries#"$prefix/"}"
+cc "$here/host.c" -o "$scratch/pkg_static" $lld -Wl,--gc-sections $(pkg-config --static --cflags --libs quern)
 check "$scratch/pkg_static"
 
 cmake -S "$here" -B "$scratch/build" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/log" 2>&1 &&
