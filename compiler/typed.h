@@ -75,7 +75,7 @@ typedef enum qn__extent_kind {
     QN__EXTENT_CONSTANT, // value
     QN__EXTENT_NODE,     // integer expression `node` (any integer type), evaluated where the array is declared
     QN__EXTENT_OF,       // that of dimension `dimension` of array variable `array`
-    QN__EXTENT_SPAN,     // the number of values of index `array` (in qn__typed.indices): the scan's length
+    QN__EXTENT_SPAN,     // the number of values of index `array` (in qn__typed.indices), 0 when its end is below its begin
     QN__EXTENT_KEPT,     // what the keep found
 } qn__extent_kind;
 
