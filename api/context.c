@@ -67,6 +67,7 @@ void qn__context_retain(qn_context *context) { atomic_fetch_add(&context->refere
 
 void qn__context_release(qn_context *context) {
     if (atomic_fetch_sub(&context->references, 1) != 1) return;
+    qn__pool_destroy(context->pool);
     if (context->loader) context->loader->destroy(context->loader->self);
     pthread_mutex_destroy(&context->mutex);
     free(context->cpu);

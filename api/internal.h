@@ -12,6 +12,9 @@
 #include <quern/quern.h>
 #include <stdatomic.h>
 
+typedef struct qn__pool qn__pool; /* api/launch.c */
+void qn__pool_destroy(qn__pool *pool);
+
 struct qn_context {
     qn_context_options options;
     char *cpu, *cpu_features, *cache_folder; /* own copies */
@@ -20,6 +23,7 @@ struct qn_context {
     qn__loader *loader;            /* made with the first native kernel */
     qn__cache *cache;              /* opened with the first native kernel; NULL: none */
     bool cache_opened;
+    struct qn__pool *pool;         /* threads of launches; made with the first */
     atomic_size_t references;      /* the handle, and one per module and array */
 };
 

@@ -184,6 +184,27 @@ typedef struct qn_call_options { /* zero-initialise */
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
                   size_t output_count, const qn_call_options *options, qn_error *error);
 
+/* ---- asynchronous calls ---- */
+typedef struct qn_event qn_event;
+
+/* Like qn_call, but returns at once; a thread of the context runs the kernel, several launches side by side, started in order. Arguments are checked when the
+ * call runs. Kernel, tensors (their data too), and the outputs array with its entries must stay as they are until the event is done; outputs are set before that.
+ * options->cancel must be NULL: use qn_event_cancel. */
+qn_status qn_launch(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
+                    size_t output_count, const qn_call_options *options, qn_event **event, qn_error *error);
+bool qn_event_done(const qn_event *event);
+/* Waits until it is done, at most timeout_ms (negative: for ever). True when it is done. */
+bool qn_event_wait(qn_event *event, double timeout_ms);
+/* What the call returned, with its error record; QN_USAGE while it is not done. */
+qn_status qn_event_result(const qn_event *event, qn_error *error);
+/* Calls callback once when the event is done: on the thread that ran it, or at once when it already is. One callback per event: QN_USAGE for a second one. The
+ * callback may launch, and may destroy the event, but must not destroy its context's last handle. */
+qn_status qn_event_then(qn_event *event, void (*callback)(void *user, qn_event *event), void *user, qn_error *error);
+/* Asks the call to stop soon with QN_STOPPED; one that has not begun does not begin. */
+void qn_event_cancel(qn_event *event);
+/* Gives the handle back; the call goes on. */
+void qn_event_destroy(qn_event *event);
+
 /* What one call does, counted by running it once in the interpreter (outputs are thrown away, inouts are restored). */
 typedef struct qn_counts {
     uint64_t array_bytes;  /* of all inputs, inouts and outputs, each once: the traffic that no cache can avoid */
