@@ -164,7 +164,7 @@ int64_t qn__form_high(const qn__affine *affine, const qn__form *form) { return b
 
 /* --- facts -------------------------------------------------------------------------------------------------------- */
 
-qn__mark qn__facts_mark(const qn__affine *affine) { return (qn__mark){affine->fact_count, affine->link_count}; }
+qn__mark qn__facts_mark(const qn__affine *affine) { return (qn__mark){affine->fact_count, affine->link_count, affine->nonzero_count}; }
 
 void qn__facts_forget(qn__affine *affine, qn__mark mark) {
     while (affine->link_count > mark.links) {
@@ -172,6 +172,7 @@ void qn__facts_forget(qn__affine *affine, qn__mark mark) {
         affine->bases[link->base].links[link->positive] = link->next;
     }
     affine->fact_count = mark.facts;
+    affine->nonzero_count = mark.nonzeros;
 }
 
 static void link_fact(qn__affine *affine, uint32_t base, uint32_t fact, bool positive) {
@@ -204,6 +205,27 @@ void qn__fact_at_most(qn__affine *affine, const qn__form *a, int64_t constant, c
     qn__form form;
     if (qn__form_add(&form, b, a, -1) && !__builtin_sub_overflow(form.constant, constant, &form.constant))
         qn__fact_add(affine, &form);
+}
+
+void qn__nonzero_add(qn__affine *affine, const qn__form *form) {
+    qn__form *grown = qn__arena_grow(affine->pass->scratch, affine->nonzeros, &affine->nonzero_capacity,
+                                     affine->nonzero_count + 1, sizeof *grown);
+    if (!grown) {
+        affine->pass->ir->failed = true;
+        return;
+    }
+    affine->nonzeros = grown;
+    affine->nonzeros[affine->nonzero_count++] = *form;
+}
+
+bool qn__nonzero_known(const qn__affine *affine, const qn__form *form) {
+    size_t count = affine->nonzero_count, first = count > 32 ? count - 32 : 0; /* older ones only cost a proof */
+    for (size_t i = count; i-- > first;) {
+        qn__form sum;
+        bool same = qn__form_add(&sum, form, &affine->nonzeros[i], -1) && !sum.count && !sum.constant;
+        if (same || (qn__form_add(&sum, form, &affine->nonzeros[i], 1) && !sum.count && !sum.constant)) return true;
+    }
+    return false;
 }
 
 /* --- the prover --------------------------------------------------------------------------------------------------- */

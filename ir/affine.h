@@ -45,13 +45,14 @@ struct qn__affine {
     qn__base *bases;      size_t base_count, base_capacity;
     qn__form *facts;      size_t fact_count, fact_capacity;
     qn__fact_link *links; size_t link_count, link_capacity;
+    qn__form *nonzeros;   size_t nonzero_count, nonzero_capacity; /* forms that are not 0 here */
     uint32_t budget;      /* steps left for the present question */
     uint32_t spent;       /* steps of all questions so far */
     /* Adds the facts that a condition's truth implies. */
     void (*assume)(qn__affine *affine, qn__value cond, bool truth);
 };
 
-typedef struct qn__mark { size_t facts, links; } qn__mark;
+typedef struct qn__mark { size_t facts, links, nonzeros; } qn__mark;
 
 /* Bases are numbered from 0; UINT32_MAX when memory is exhausted. */
 uint32_t qn__base_create(qn__affine *affine, qn__value value, int64_t low, int64_t high);
@@ -72,6 +73,9 @@ void qn__facts_forget(qn__affine *affine, qn__mark mark);
 void qn__fact_add(qn__affine *affine, const qn__form *form);
 /* a + constant <= b from now on. */
 void qn__fact_at_most(qn__affine *affine, const qn__form *a, int64_t constant, const qn__form *b);
+/* form != 0 from now on; and is that known? (only for the same form or its negation) */
+void qn__nonzero_add(qn__affine *affine, const qn__form *form);
+bool qn__nonzero_known(const qn__affine *affine, const qn__form *form);
 
 /* Is form >= 0 here? False means: not known. */
 bool qn__prove(qn__affine *affine, const qn__form *form);

@@ -146,43 +146,56 @@ static int64_t most_trips(qn__ranges *r, qn__value lo, qn__value hi) {
     return trips < 0 ? 0 : trips;
 }
 
-/* The limit X of a conjunct p < X or p <= X of the condition, or 0. */
-static qn__value limit_of(const qn__ir *ir, qn__value cond, qn__value p, uint32_t depth, bool *strict) {
+/* The limit X of a conjunct of the condition: p < X or p <= X when rising, else p > X or p >= X. 0 when there is none. */
+static qn__value limit_of(const qn__ir *ir, qn__value cond, qn__value p, bool rising, uint32_t depth, bool *strict) {
     const qn__instr *instr = qn__definition(ir, cond);
     if (!instr || !depth) return 0;
-    *strict = instr->op == QN__OP_LT || instr->op == QN__OP_GT;
     switch ((int)instr->op) {
     case QN__OP_AND: {
-        qn__value left = limit_of(ir, instr->args[0], p, depth - 1, strict);
-        return left ? left : limit_of(ir, instr->args[1], p, depth - 1, strict);
+        qn__value limit = limit_of(ir, instr->args[0], p, rising, depth - 1, strict);
+        return limit ? limit : limit_of(ir, instr->args[1], p, rising, depth - 1, strict);
     }
-    case QN__OP_LT:
-    case QN__OP_LE: return instr->args[0] == p ? instr->args[1] : 0;
-    case QN__OP_GT:
-    case QN__OP_GE: return instr->args[1] == p ? instr->args[0] : 0;
+    case QN__OP_IF: { /* a and b, where b has checks: if a { b } else { false } */
+        uint64_t bits;
+        if (!qn__is_const(ir, yield_of(ir, instr->regions[1])->args[ir->values[cond].index], &bits) || bits) return 0;
+        return limit_of(ir, instr->args[0], p, rising, depth - 1, strict);
+    }
+    case QN__OP_LT: case QN__OP_LE: case QN__OP_GT: case QN__OP_GE: break;
     default: return 0;
     }
+    bool less = instr->op == QN__OP_LT || instr->op == QN__OP_LE;
+    uint32_t side = less == rising ? 0 : 1; /* where p must stand */
+    if (instr->args[side] != p) return 0;
+    *strict = instr->op == QN__OP_LT || instr->op == QN__OP_GT;
+    return instr->args[1 - side];
 }
 
-/* A counter of a while: it only grows, and only while it is below a known limit, so it cannot wrap. */
+/* A counter of a while that only rises, and only while it is below a known limit, cannot wrap; falling alike. */
 static void enter_counter(qn__ranges *r, qn__value param, qn__value body_param, qn__value init, qn__value next,
                           qn__value cond) {
     const qn__ir *ir = r->ir;
-    int64_t low, high, type_low, type_high;
-    bool strict;
-    qn__value limit = limit_of(ir, cond, param, 8, &strict);
-    if (!limit || !r->forms[limit] || !step_of(ir, next, body_param, 6, &low, &high) || low < 0) return;
+    int64_t step[2], type_low, type_high;
+    bool strict = false;
+    if (!qn__is_int(qn__type_of(ir, param)) || !step_of(ir, next, body_param, 6, &step[0], &step[1])) return;
+    bool rising = step[0] >= 0;
+    if (!rising && step[1] > 0) return;
+    qn__value limit = limit_of(ir, cond, param, rising, 8, &strict);
+    if (!limit || !r->forms[limit]) return;
     const qn__form *start = qn__ranges_form(r, init), *end = qn__ranges_form(r, limit);
-    int64_t least = qn__form_low(&r->affine, start), most = qn__form_high(&r->affine, start);
-    int64_t top = qn__form_high(&r->affine, end);
+    int64_t low = qn__form_low(&r->affine, start), high = qn__form_high(&r->affine, start);
+    int64_t end_low = qn__form_low(&r->affine, end), end_high = qn__form_high(&r->affine, end);
     qn__ranges_limits(qn__type_of(ir, param), &type_low, &type_high);
-    if (top > QN__EXACT_LIMIT - high || least <= -QN__EXACT_LIMIT || most >= QN__EXACT_LIMIT) return;
-    bool below = qn__prove_at_most(&r->affine, start, strict - high, end);
-    if (top + high > most) most = top + high;
-    if (most > type_high) return;
-    const qn__form *form = qn__ranges_opaque(r, param, least, most);
-    qn__fact_at_most(&r->affine, start, 0, form);
-    if (below) qn__fact_at_most(&r->affine, form, strict - high, end);
+    if (low <= -QN__EXACT_LIMIT || high >= QN__EXACT_LIMIT) return;
+    if (rising ? end_high >= QN__EXACT_LIMIT : end_low <= -QN__EXACT_LIMIT) return;
+    int64_t past = rising ? step[1] - strict : step[0] + strict; /* how far beyond the limit it can get */
+    bool inside = rising ? qn__prove_at_most(&r->affine, start, -past, end) : qn__prove_at_most(&r->affine, end, past, start);
+    if (rising && end_high + past > high) high = end_high + past;
+    if (!rising && end_low + past < low) low = end_low + past;
+    if (high > type_high || low < type_low) return;
+    const qn__form *form = qn__ranges_opaque(r, param, low, high);
+    qn__fact_at_most(&r->affine, rising ? start : form, 0, rising ? form : start);
+    if (inside && rising) qn__fact_at_most(&r->affine, form, -past, end);
+    if (inside && !rising) qn__fact_at_most(&r->affine, end, past, form);
 }
 
 /* --- structured operations ---------------------------------------------------------------------------------------- */

@@ -136,7 +136,8 @@ static void check_nonzero(qn__ranges *r, qn__instr_ref ref) {
     const qn__instr *instr = &r->ir->instrs[ref];
     const qn__form *x = qn__ranges_form(r, instr->args[0]);
     qn__form zero = qn__form_constant(0);
-    if (qn__prove_at_most(&r->affine, &zero, 1, x) || qn__prove_at_most(&r->affine, x, 1, &zero)) {
+    if (qn__nonzero_known(&r->affine, x) || qn__prove_at_most(&r->affine, &zero, 1, x) ||
+        qn__prove_at_most(&r->affine, x, 1, &zero)) {
         proved(r, ref, "the divisor is not zero");
         return;
     }
@@ -146,6 +147,7 @@ static void check_nonzero(qn__ranges *r, qn__instr_ref ref) {
     }
     reason why = explain(r, x);
     qn__ir_remark(r->ir, QN__REMARK_KEPT, instr->location, "the divisor may be zero: %s", why.text);
+    qn__nonzero_add(&r->affine, x);
     if (qn__prove(&r->affine, x)) qn__fact_at_most(&r->affine, &zero, 1, x);
 }
 

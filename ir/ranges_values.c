@@ -335,6 +335,7 @@ static void assume_comparison(qn__ranges *r, const qn__instr *instr, bool truth)
     }
     qn__form difference;
     if (!qn__form_add(&difference, a, b, -1)) return;
+    qn__nonzero_add(affine, &difference);
     if (qn__form_low(affine, &difference) == 0) qn__fact_at_most(affine, b, 1, a);
     else if (qn__form_high(affine, &difference) == 0) qn__fact_at_most(affine, a, 1, b);
 }

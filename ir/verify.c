@@ -272,7 +272,7 @@ static bool expect_params(verifier *v, qn__region_ref region, uint32_t indices, 
 static void verify_loop(verifier *v, const qn__instr *instr) {
     uint32_t bounds = instr->op == QN__OP_WHILE ? 0 : 2;
     if (!expect(v, instr->arg_count >= bounds, "bounds are missing")) return;
-    const qn__value *carried = instr->args + bounds;
+    const qn__value *carried = instr->args ? instr->args + bounds : NULL;
     uint32_t count = instr->arg_count - bounds;
     expect_i64(v, instr->args, bounds, "a bound");
     if (instr->op != QN__OP_SCAN)
