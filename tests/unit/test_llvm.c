@@ -276,7 +276,10 @@ enum { SIZES = sizeof sizes / sizeof *sizes };
 static void agree(const char *text) {
     subject s;
     open_subject(&s, text, true);
-    for (int32_t i = 0; i < 2 * SIZES; i++) {
+    int32_t last = SIZES;
+    for (uint32_t i = 0; i < s.ir->array_count; i++)
+        if (s.ir->arrays[i].rank > 1) last = SIZES - 2;
+    for (int32_t i = 0; i < 2 * last; i++) {
         setting how = {.sizes = {sizes[i / 2], 13}, .wild = i & 1};
         agree_with(&s, &how, NULL, NULL);
     }
@@ -578,8 +581,8 @@ Test(llvm_mixed, bitcasts) {
 }
 
 Test(llvm_mixed, keep_from_a_plane) {
-    agree("kernel plane\narray x in i32 [%n, %m]\narray a out u8 [%k]\narray b out i64 [%k]\narray c out bool [%k]\nbody {\n" HEAD "%limit: i32 = const 7\n"
-          "%k: i64 = keep [a, b, c] %zero, %n, %zero, %m {%i: i64, %j: i64 ->\n%x: i32 = load x[%i, %j]\n"
+    agree("kernel plane\narray x in i32 [%n, %m]\narray a out u8 [%k]\narray b out i64 [%k]\narray c out bool [%k]\nbody {\n" HEAD "%limit: i32 = const 7\n%low: i32 = const 255\n"
+          "%k: i64 = keep [a, b, c] %zero, %n, %zero, %m {%i: i64, %j: i64 ->\n%x0: i32 = load x[%i, %j]\n%x: i32 = and %x0, %low\n"
           "%w: i32 = while %x {%p: i32 ->\n%g: bool = gt %p, %limit\nyield %g\n} {%q: i32 ->\n%r: i32 = sub %q, %limit\nyield %r\n}\n%w8: u8 = convert %w\n%ok: bool = ne %w, %limit\n%odd: bool = eq %w, %limit\n"
           "if %ok {\npush %w8, %j, %odd\nyield\n} {\nyield\n}\nyield\n}\nyield\n}\n");
 }
