@@ -88,6 +88,11 @@ void sample(Function function, uint64_t i, bool single, double *x, double *y) {
     } else if (circular && i % 6 == 5) {
         /* next to a multiple of pi/2, where the reduction loses most */
         *x = (double)((long double)(a >> 44) * 1.57079632679489661923132169163975144L);
+    } else if (function == FUNCTION_lgamma && i % 6 == 5) {
+        /* next to the zeros near -n, where Gamma is about 1/(n! d) at the distance d */
+        double n = 3.0 + (double)(a >> 60);
+        double d = (0.9 + 0.2 * unit(mix(a))) / tgamma(n + 1.0);
+        *x = a & 1 ? d - n : -d - n;
     } else {
         *x = magnitude(a, -30.0, 10.0);
     }
