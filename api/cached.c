@@ -53,8 +53,8 @@ bool qn__cached_find(qn_kernel *kernel, const char *key) {
     return false;
 }
 
-void qn__cached_store(qn_kernel *kernel, const char *key) {
-    qn__cache_store(cache_of(kernel->module->context), key, &kernel->image);
+void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key) {
+    qn__cache_store(cache_of(kernel->module->context), key, image);
 }
 
 char *qn_kernel_cache_key(const qn_kernel *kernel) { return kernel ? qn__cached_key(kernel) : NULL; }

@@ -175,7 +175,8 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
         run.deadline = nanoseconds < 9e18 ? qn__now() + (uint64_t)nanoseconds : 0;
     }
     qn__call_result result;
-    if (qn__call(&kernel->loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK)
+    const qn__loaded *loaded = atomic_load_explicit(&kernel->current, memory_order_acquire);
+    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK)
         return qn__call_error(&result, error);
     return hand_over(context, s, arguments, outputs, error);
 }

@@ -52,7 +52,8 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
     c->cpu_features = given.cpu_features ? strdup(given.cpu_features) : NULL;
     c->cache_folder = given.cache_folder ? strdup(given.cache_folder) : NULL;
     atomic_init(&c->references, 1);
-    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) || pthread_mutex_init(&c->mutex, NULL) != 0) {
+    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) || pthread_mutex_init(&c->mutex, NULL) != 0 ||
+        !qn__queue_init(&c->queue)) {
         free(c->cpu);
         free(c->cpu_features);
         free(c->cache_folder);
@@ -68,6 +69,7 @@ void qn__context_retain(qn_context *context) { atomic_fetch_add(&context->refere
 void qn__context_release(qn_context *context) {
     if (atomic_fetch_sub(&context->references, 1) != 1) return;
     qn__pool_destroy(context->pool);
+    qn__queue_end(&context->queue);
     if (context->loader) context->loader->destroy(context->loader->self);
     pthread_mutex_destroy(&context->mutex);
     free(context->cpu);
@@ -83,7 +85,10 @@ void qn_context_destroy(qn_context *context) {
 
 qn__loader *qn__context_loader(qn_context *context, const char **message) {
     pthread_mutex_lock(&context->mutex);
-    if (!context->loader) context->loader = qn__orc_loader_create(message);
+    if (!context->loader) {
+        context->loader = qn__orc_loader_create(message);
+        if (context->loader) context->loader->raw_services = qn__raw_services;
+    }
     qn__loader *loader = context->loader;
     pthread_mutex_unlock(&context->mutex);
     return loader;

@@ -64,7 +64,9 @@ qn_status qn_count(qn_kernel *kernel, const DLTensor *const *inputs, size_t inpu
     const char *message = "unknown reason";
     pthread_mutex_lock(&kernel->module->mutex); /* the image's memory is of the kernel's arena */
     const qn_status compiled = qn__kernel_ir(kernel, error);
+    pthread_mutex_lock(&kernel->memory);
     const bool emitted = compiled == QN_OK && qn__bytecode_emit(kernel->compiled->ir, &image, &message);
+    pthread_mutex_unlock(&kernel->memory);
     pthread_mutex_unlock(&kernel->module->mutex);
     if (compiled != QN_OK) return compiled;
     if (!emitted) return qn__error(error, QN_RESOURCE, "bytecode: %s", message);

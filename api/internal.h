@@ -7,6 +7,7 @@
 #include "runtime/cache.h"
 #include "runtime/call.h"
 #include "runtime/engine.h"
+#include "runtime/raw.h"
 
 #include <pthread.h>
 #include <quern/quern.h>
@@ -14,6 +15,17 @@
 
 typedef struct qn__pool qn__pool; /* api/launch.c */
 void qn__pool_destroy(qn__pool *pool);
+
+/* Kernels that wait for being compiled, and who compiles them (tiers.c). The lock guards all of it, and the kernels' tiers. */
+typedef struct qn__queue {
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;
+    pthread_t worker;              /* made with the first kernel */
+    pid_t process;                 /* where the worker lives; 0: there is none */
+    bool stop;
+    qn_kernel *first;
+    qn__trampolines *trampolines;  /* made with the first */
+} qn__queue;
 
 struct qn_context {
     qn_context_options options;
@@ -23,6 +35,7 @@ struct qn_context {
     qn__loader *loader;            /* made with the first native kernel */
     qn__cache *cache;              /* opened with the first native kernel; NULL: none */
     bool cache_opened;
+    qn__queue queue;
     struct qn__pool *pool;         /* threads of launches; made with the first */
     atomic_size_t references;      /* the handle, and one per module and array */
 };
@@ -44,6 +57,21 @@ struct qn_module {
     atomic_size_t references;      /* the handle, and one per kernel */
 };
 
+typedef enum qn__tier_state { QN__TIER_NONE, QN__TIER_QUEUED, QN__TIER_RUNNING, QN__TIER_READY, QN__TIER_FAILED } qn__tier_state;
+
+/* The compiled side of a kernel that started in the interpreter, and what its typed function needs. */
+typedef struct qn__tier {
+    qn__tier_state state;          /* NONE: the kernel has one tier */
+    qn_kernel *next;               /* in the queue */
+    char *key;                     /* of the cache; NULL: none */
+    qn__image image;
+    qn__loaded loaded;
+    const char *message;           /* of a failure */
+    double emit_ms, load_ms;
+    qn__closure *closure;
+    qn__trampoline trampoline;
+} qn__tier;
+
 struct qn_kernel {
     qn_module *module;
     const qn__kernel_info *info;   /* of the module's program */
@@ -56,6 +84,10 @@ struct qn_kernel {
     void **externs;                /* by extern number */
     char **shapes;                 /* text per parameter of the signature */
     qn_compile_times times;
+    _Atomic(const qn__loaded *) current; /* what calls run: &loaded or &tier.loaded */
+    pthread_mutex_t memory;        /* guards the memory of `compiled` while the kernel is in use */
+    qn__tier tier;
+    qn_function function;          /* the typed function; NULL until it is asked for */
 };
 
 struct qn_array {
@@ -92,7 +124,15 @@ qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error);
 /* The cache's key of a kernel (malloc'ed), NULL when its context has no cache. The image of a key; storing it. */
 char *qn__cached_key(const qn_kernel *kernel);
 bool qn__cached_find(qn_kernel *kernel, const char *key);
-void qn__cached_store(qn_kernel *kernel, const char *key);
+void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key);
+
+/* tiers.c. The loaded kernel compiles in the background, and is switched over; ends that, and drops what it made. */
+void qn__tier_start(qn_kernel *kernel);
+void qn__tier_end(qn_kernel *kernel);
+/* Hands the registered host functions to the typed function of what was loaded. */
+void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded);
+bool qn__queue_init(qn__queue *queue);
+void qn__queue_end(qn__queue *queue);
 
 /* Hands the diagnostics of a sink to the context's callback; error gets the first error. */
 void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);

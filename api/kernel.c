@@ -9,6 +9,7 @@ static double since(uint64_t start) { return (double)(qn__now() - start) * 1e-6;
 
 void qn_kernel_destroy(qn_kernel *kernel) {
     if (!kernel) return;
+    qn__tier_end(kernel);
     qn__kernel_unload(&kernel->loaded);
     if (kernel->shapes) {
         for (uint32_t i = 0; i < kernel->image.signature->parameter_count; i++) free(kernel->shapes[i]);
@@ -17,7 +18,8 @@ void qn_kernel_destroy(qn_kernel *kernel) {
     free(kernel->externs);
     qn__compiled_release(kernel->compiled);
     qn__arena_destroy(kernel->cached);
-    if (kernel->module) qn__module_release(kernel->module);
+    pthread_mutex_destroy(&kernel->memory);
+    qn__module_release(kernel->module);
     free(kernel);
 }
 
@@ -146,17 +148,24 @@ qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error) {
     return source ? QN_SOURCE : qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
 }
 
-/* The image: from the cache, or compiled and then stored there. */
-static qn_status make_image(qn_kernel *kernel, const qn__engine_row *row, qn_error *error) {
+/* The image: from the cache, or compiled and then stored there. With tiers it is the interpreter's (*row is then changed)
+ * unless the cache has the compiled one. */
+static qn_status make_image(qn_kernel *kernel, const qn__engine_row **chosen, bool tiers, qn_error *error) {
     qn_context *context = kernel->module->context;
     const char *message = "unknown reason";
-    char *key = row->native ? qn__cached_key(kernel) : NULL;
+    char *key = (*chosen)->native ? qn__cached_key(kernel) : NULL;
     const uint64_t start = qn__now();
     if (key && qn__cached_find(kernel, key)) {
         kernel->times.load_ms = since(start);
         free(key);
         return QN_OK;
     }
+    if (tiers) {
+        kernel->tier.key = key;
+        key = NULL;
+        *chosen = qn__engine_row_of(QN_ENGINE_INTERP);
+    }
+    const qn__engine_row *row = *chosen;
     qn_status status = qn__kernel_ir(kernel, error);
     if (status == QN_OK) {
         const uint64_t emitting = qn__now();
@@ -164,16 +173,20 @@ static qn_status make_image(qn_kernel *kernel, const qn__engine_row *row, qn_err
             status = qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
         kernel->times.emit_ms = since(emitting);
     }
-    if (status == QN_OK && key && kernel->compiled->sink.count == 0) qn__cached_store(kernel, key); /* warnings are said each time */
+    if (status == QN_OK && key && kernel->compiled->sink.count == 0) qn__cached_store(kernel, &kernel->image, key); /* warnings are said each time */
     free(key);
     return status;
 }
 
-static qn_status compile(qn_kernel *kernel, qn_error *error) {
+void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded) {
+    for (uint32_t i = 0; loaded->raw_externs && i < loaded->image->extern_count; i++) loaded->raw_externs[i] = kernel->externs[i];
+}
+
+static qn_status compile(qn_kernel *kernel, bool tiers, qn_error *error) {
     const qn__engine_row *row = qn__engine_row_of(kernel->engine);
     const char *message = "unknown reason";
     kernel->times.parse_ms = kernel->module->parse_ms;
-    qn_status status = make_image(kernel, row, error);
+    qn_status status = make_image(kernel, &row, tiers, error);
     if (status != QN_OK) return status;
     const uint64_t start = qn__now();
     qn__loader *loader = row->native ? qn__context_loader(kernel->module->context, &message) : NULL;
@@ -182,7 +195,34 @@ static qn_status compile(qn_kernel *kernel, qn_error *error) {
         return qn__error(error, QN_INTERNAL, "%s: %s", row->name, message);
     kernel->times.load_ms += since(start);
     if (!describe_shapes(kernel)) return qn__error(error, QN_RESOURCE, "out of memory");
-    return bind_externs(kernel, error);
+    status = bind_externs(kernel, error);
+    if (status != QN_OK) return status;
+    qn__kernel_bind_raw(kernel, &kernel->loaded);
+    atomic_store(&kernel->current, &kernel->loaded);
+    if (tiers && !row->native) qn__tier_start(kernel);
+    return QN_OK;
+}
+
+/* Engine and tier together: INTERP is the tier INTERP, CPU is NATIVE; where both are left open the kernel has both tiers. */
+static qn_status choose_engine(qn_kernel *kernel, const qn_kernel_options *options, bool *tiers, qn_error *error) {
+    const qn_engine given = options->engine != QN_ENGINE_AUTO ? options->engine : kernel->module->context->options.engine;
+    *tiers = false;
+    kernel->engine = given;
+    switch (options->tier) {
+    case QN_TIER_AUTO:
+        *tiers = given == QN_ENGINE_AUTO;
+        if (*tiers) kernel->engine = QN_ENGINE_CPU;
+        return QN_OK;
+    case QN_TIER_INTERP:
+        kernel->engine = QN_ENGINE_INTERP;
+        if (given != QN_ENGINE_CPU) return QN_OK;
+        return qn__error(error, QN_USAGE, "tier INTERP does not go with engine CPU");
+    case QN_TIER_NATIVE:
+        kernel->engine = QN_ENGINE_CPU;
+        if (given != QN_ENGINE_INTERP) return QN_OK;
+        return qn__error(error, QN_USAGE, "tier NATIVE does not go with engine INTERP");
+    }
+    return qn__error(error, QN_USAGE, "unknown tier %d", (int)options->tier);
 }
 
 qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_options *options, qn_kernel **kernel,
@@ -192,16 +232,18 @@ qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_
     const qn_kernel_options given = options ? *options : (qn_kernel_options){0};
     if (!qn__engine_row_of(given.engine)) return qn__error(error, QN_USAGE, "unknown engine %d", (int)given.engine);
     qn_kernel *k = calloc(1, sizeof *k);
-    if (!k) return qn__error(error, QN_RESOURCE, "out of memory");
+    if (!k || pthread_mutex_init(&k->memory, NULL) != 0) {
+        free(k);
+        return qn__error(error, QN_RESOURCE, "out of memory");
+    }
     k->module = module;
     qn__module_retain(module);
-    k->engine = given.engine != QN_ENGINE_AUTO ? given.engine : module->context->options.engine;
-    if (k->engine == QN_ENGINE_AUTO) k->engine = QN_ENGINE_CPU;
+    bool tiers;
+    qn_status status = choose_engine(k, &given, &tiers, error);
     pthread_mutex_lock(&module->mutex);
-    qn_status status = QN_USAGE;
-    k->info = find_kernel(module, name, error);
-    if (k->info) status = type_arguments(module, k->info, &given, k->types, error);
-    if (status == QN_OK) status = compile(k, error);
+    if (status == QN_OK && !(k->info = find_kernel(module, name, error))) status = QN_USAGE;
+    if (status == QN_OK) status = type_arguments(module, k->info, &given, k->types, error);
+    if (status == QN_OK) status = compile(k, tiers, error);
     pthread_mutex_unlock(&module->mutex);
     if (status != QN_OK) {
         qn_kernel_destroy(k);
@@ -237,5 +279,10 @@ qn_parameter qn_kernel_output(const qn_kernel *kernel, size_t index) {
 }
 
 qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel) {
-    return kernel ? kernel->times : (qn_compile_times){0};
+    if (!kernel) return (qn_compile_times){0};
+    pthread_mutex_t *lock = &kernel->module->context->queue.lock;
+    pthread_mutex_lock(lock);
+    const qn_compile_times times = kernel->times;
+    pthread_mutex_unlock(lock);
+    return times;
 }

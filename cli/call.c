@@ -87,6 +87,7 @@ static int make_input(cli_call *call, size_t index, const char *text, qn_type ty
 int cli_kernel_for(cli_call *call, const cli_options *options, qn_engine engine, qn_kernel **kernel) {
     qn_type types[CLI_MAX_TYPES];
     qn_kernel_options given = {.engine = engine, .inputs = call->input_list, .input_count = call->input_count};
+    if (engine == QN_ENGINE_AUTO) given.tier = QN_TIER_NATIVE; /* a command runs its kernel once: no tiers */
     if (options->types) {
         const int status = cli_types(options, types, &given.type_argument_count);
         if (status != QN_OK) return status;

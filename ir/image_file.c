@@ -194,6 +194,13 @@ static void code(io *f, qn__image *image) {
     image->code_size = size;
 }
 
+/* A name that may be missing, which is no empty one. */
+static void optional(io *f, const char **text) {
+    const char *value = *text ? *text : "";
+    string(f, &value);
+    *text = value && *value ? value : NULL;
+}
+
 static void fields(io *f, qn__image *image, qn__signature *s) {
     uint8_t kind = (uint8_t)image->kind;
     u8(f, &kind);
@@ -201,6 +208,8 @@ static void fields(io *f, qn__image *image, qn__signature *s) {
     if (kind == QN__IMAGE_BYTECODE) f->failed = true;
     image->kind = (qn__image_kind)kind;
     string(f, &image->symbol);
+    optional(f, &image->raw_symbol);
+    optional(f, &image->externs_symbol);
     arrays(f, image);
     signature(f, s, image->array_count);
     externs(f, image);

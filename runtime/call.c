@@ -340,7 +340,7 @@ static qn__call_status finish(call *c) {
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
-static const char *fault_text(int32_t kind) {
+static const char *kind_text(int32_t kind) {
     switch ((qn__fault_kind)kind) {
 #define X(ENUM, text) case QN__FAULT_##ENUM: return text;
 #include "ir/faults.def"
@@ -351,6 +351,19 @@ static const char *fault_text(int32_t kind) {
     return "unknown fault";
 }
 
+void qn__fault_text(int32_t kind, const qn__fault *fault, char *out, size_t size) {
+    const char *text = kind_text(kind);
+    const int64_t index = fault->index, extent = fault->extent;
+    if (kind == QN__FAULT_INDEX)
+        snprintf(out, size, "%s: index %" PRId64 ", extent %" PRId64, text, index, extent);
+    else if (kind == QN__FAULT_MEMORY && extent)
+        snprintf(out, size, "%s: %" PRId64 " bytes for an array", text, extent);
+    else if ((kind == QN__FAULT_SHAPE || kind == QN__FAULT_DOMAIN || kind == QN__FAULT_SIZE) && (index || extent))
+        snprintf(out, size, "%s: %" PRId64 " and %" PRId64, text, index, extent);
+    else
+        snprintf(out, size, "%s", text);
+}
+
 static qn__call_status report_fault(call *c, int32_t kind) {
     qn__call_result *r = c->result;
     const qn__image *image = c->program->image;
@@ -358,16 +371,7 @@ static qn__call_status report_fault(call *c, int32_t kind) {
     r->fault.kind = kind;
     r->parameter = r->dimension = UINT32_MAX;
     if (r->fault.location && r->fault.location < image->location_count) r->location = &image->locations[r->fault.location];
-    const char *text = fault_text(kind);
-    int64_t index = r->fault.index, extent = r->fault.extent;
-    if (kind == QN__FAULT_INDEX)
-        snprintf(r->text, sizeof r->text, "%s: index %" PRId64 ", extent %" PRId64, text, index, extent);
-    else if (kind == QN__FAULT_MEMORY && extent)
-        snprintf(r->text, sizeof r->text, "%s: %" PRId64 " bytes for an array", text, extent);
-    else if ((kind == QN__FAULT_SHAPE || kind == QN__FAULT_DOMAIN || kind == QN__FAULT_SIZE) && (index || extent))
-        snprintf(r->text, sizeof r->text, "%s: %" PRId64 " and %" PRId64, text, index, extent);
-    else
-        snprintf(r->text, sizeof r->text, "%s", text);
+    qn__fault_text(kind, &r->fault, r->text, sizeof r->text);
     r->status = kind == QN__FAULT_MEMORY      ? QN__CALL_MEMORY
                 : kind == QN__FAULT_CANCELLED ? QN__CALL_CANCELLED
                 : kind == QN__FAULT_DEADLINE  ? QN__CALL_DEADLINE

@@ -20,6 +20,9 @@ qn__call_status qn__bind_outputs(const qn__signature *signature, const qn__argum
 int64_t qn__array_bytes(uint32_t rank, const int64_t *extents, uint32_t bytes);
 bool qn__dim_is_existential(const qn__signature *signature, uint32_t dim);
 
+/* call.c: one line of English about a fault, without its place. */
+void qn__fault_text(int32_t kind, const qn__fault *fault, char *text, size_t size);
+
 /* layout.c */
 /* Copies elements of `bytes` between arrays of any byte strides that do not overlap. */
 void qn__copy_strided(uint32_t rank, const int64_t *extents, uint32_t bytes, void *to, const int64_t *to_strides,

@@ -3,12 +3,22 @@
 
 #include <string.h>
 
+static void find_raw(qn__loaded *program) {
+    const qn__loader *loader = program->loader;
+    const qn__image *image = program->image;
+    void *raw = image->raw_symbol && loader->symbol ? loader->symbol(loader->self, program->handle, image->raw_symbol) : NULL;
+    if (raw && image->externs_symbol) program->raw_externs = loader->symbol(loader->self, program->handle, image->externs_symbol);
+    if (raw && image->externs_symbol && !program->raw_externs) return;
+    memcpy(&program->raw, &raw, sizeof raw);
+}
+
 static bool load_native(qn__loaded *program, const char **message) {
     if (!program->loader || !program->loader->load) {
         *message = "no loader for native code";
         return false;
     }
     program->entry = program->loader->load(program->loader->self, program->image, &program->handle, message);
+    if (program->entry) find_raw(program);
     return program->entry != NULL;
 }
 

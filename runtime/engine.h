@@ -12,12 +12,15 @@
 #include <stdint.h>
 
 typedef struct qn__engine qn__engine;
+typedef void (*qn__raw_function)(void); /* to be cast to the kernel's own type, see ir/raw.h */
 
 typedef struct qn__loaded {
     const qn__engine *engine;
     const qn__image *image;    /* borrowed: outlives the program */
     const qn__loader *loader;  /* borrowed; NULL where the engine needs none */
     qn__entry entry;           /* native engines: the entry of the kernel */
+    qn__raw_function raw;      /* native engines: its typed function; NULL where the image has none */
+    void **raw_externs;        /* the table of host functions of raw, to be filled in before it is called; NULL: none */
     void *handle;              /* the engine's own */
 } qn__loaded;
 

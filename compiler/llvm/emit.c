@@ -68,8 +68,11 @@ static bool make_tables(qn__emitter *e) {
     return true;
 }
 
-static void symbol_name(const qn__ir *ir, char *out, size_t size) {
-    size_t n = (size_t)snprintf(out, size, "quern_%s", ir->name ? ir->name : "kernel");
+enum { SYMBOL = 128 };
+static const char raw_prefix[] = "qk_", externs_prefix[] = "quern_externs_";
+
+static void symbol_name(const qn__ir *ir, const char *prefix, char *out, size_t size) {
+    size_t n = (size_t)snprintf(out, size, "%s%s", prefix, ir->name ? ir->name : "kernel");
     if (n >= size) n = size - 1;
     for (size_t i = 0; i < n; i++) {
         char c = out[i];
@@ -117,6 +120,13 @@ static void emit_kernel(qn__emitter *e) {
     qn__emit_region(e, e->ir->body);
     qn__emit_return(e, l_i32(e, 0));
     LLVMBuildBr(e->head, start);
+}
+
+static void emit_raw(qn__emitter *e) {
+    char symbol[SYMBOL], externs[SYMBOL];
+    symbol_name(e->ir, raw_prefix, symbol, sizeof symbol);
+    symbol_name(e->ir, externs_prefix, externs, sizeof externs);
+    e->raw = qn__emit_raw(e, symbol, externs);
 }
 
 static bool verified(qn__emitter *e) {
@@ -184,6 +194,14 @@ static bool add_assembly(qn__emitter *e, qn__text *out) {
     return !out->failed || qn__fail(e, "out of memory");
 }
 
+static const char *keep_name(qn__emitter *e, const char *prefix) {
+    char name[SYMBOL];
+    symbol_name(e->ir, prefix, name, sizeof name);
+    const char *copy = qn__arena_copy_string(e->ir->arena, name, strlen(name));
+    if (!copy) qn__fail(e, "out of memory");
+    return copy;
+}
+
 static bool fill_image(qn__emitter *e, const char *symbol, qn__image *image) {
     LLVMMemoryBufferRef buffer = generate(e, LLVMObjectFile);
     if (!buffer) return false;
@@ -197,7 +215,9 @@ static bool fill_image(qn__emitter *e, const char *symbol, qn__image *image) {
     image->code = code;
     image->code_size = size;
     image->symbol = qn__arena_copy_string(e->ir->arena, symbol, strlen(symbol));
-    return image->symbol || qn__fail(e, "out of memory");
+    if (e->raw) image->raw_symbol = keep_name(e, raw_prefix);
+    if (e->raw && e->ir->extern_count) image->externs_symbol = keep_name(e, externs_prefix);
+    return (image->symbol && !e->failed) || qn__fail(e, "out of memory");
 }
 
 static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *options, const char *symbol) {
@@ -210,6 +230,7 @@ static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *opti
     qn__walk(ir, ir->body, note_swap, e);
     if (!make_scopes(e)) return false;
     emit_kernel(e);
+    if (!e->failed) emit_raw(e);
     if (e->failed) return false;
     return !e->options->verify || verified(e);
 }
@@ -223,16 +244,16 @@ static bool finish(qn__emitter *e, bool done, const char **message) {
 
 bool qn__llvm_emit(const qn__ir *ir, const qn__llvm_options *options, qn__image *image, const char **message) {
     qn__emitter e;
-    char symbol[128];
-    symbol_name(ir, symbol, sizeof symbol);
+    char symbol[SYMBOL];
+    symbol_name(ir, "quern_", symbol, sizeof symbol);
     return finish(&e, begin(&e, ir, options, symbol) && run_passes(&e) && fill_image(&e, symbol, image), message);
 }
 
 bool qn__llvm_text(const qn__ir *ir, const qn__llvm_options *options, qn__llvm_stage stage, qn__text *out,
                    const char **message) {
     qn__emitter e;
-    char symbol[128];
-    symbol_name(ir, symbol, sizeof symbol);
+    char symbol[SYMBOL];
+    symbol_name(ir, "quern_", symbol, sizeof symbol);
     bool done = begin(&e, ir, options, symbol);
     if (done && stage != QN__LLVM_RAW) done = run_passes(&e);
     if (done) done = stage == QN__LLVM_ASSEMBLY ? add_assembly(&e, out) : add_text(&e, out);

@@ -60,6 +60,7 @@ typedef struct qn__emitter {
     qn__point point;
     bool swaps;                 /* the kernel swaps arrays: no alias information */
     LLVMValueRef *scopes, *noalias; /* metadata by array */
+    bool raw;                   /* the raw function was emitted */
     qn__arena *arena;           /* of this emission */
     bool failed;
     const char *message;
@@ -162,6 +163,9 @@ void qn__emit_allocate(qn__emitter *e, uint32_t array, LLVMValueRef *extents, ui
 void qn__emit_alloc(qn__emitter *e, const qn__instr *instr);
 void qn__emit_extern_call(qn__emitter *e, const qn__instr *instr);
 void qn__emit_return(qn__emitter *e, LLVMValueRef kind);
+
+/* The raw function (ir/raw.h) after the entry; false where the signature has too many parameters for one. */
+bool qn__emit_raw(qn__emitter *e, const char *symbol, const char *externs_symbol);
 
 void qn__emit_if(qn__emitter *e, const qn__instr *instr);
 void qn__emit_for(qn__emitter *e, const qn__instr *instr);

@@ -32,19 +32,24 @@ typedef struct orc {
     uint32_t count; /* dylibs made, for their names */
 } orc;
 
+/* Stands in where no runtime is: raw functions load, but must not be called. */
+static const struct qn__raw_table *no_services(void) { return NULL; }
+
 static bool define_symbols(orc *self, LLVMOrcJITDylibRef dylib) {
     const known_symbol symbols[] = {
         SYMBOL(fma), SYMBOL(fmaf), SYMBOL(floor), SYMBOL(floorf), SYMBOL(ceil), SYMBOL(ceilf), SYMBOL(trunc), SYMBOL(truncf),
         SYMBOL(rint), SYMBOL(rintf), SYMBOL(roundeven), SYMBOL(roundevenf), SYMBOL(memset), SYMBOL(memcpy), SYMBOL(memmove),
     };
     enum { COUNT = sizeof symbols / sizeof *symbols };
-    LLVMOrcCSymbolMapPair pairs[COUNT];
-    for (size_t i = 0; i < COUNT; i++) {
-        pairs[i].Name = LLVMOrcLLJITMangleAndIntern(self->jit, symbols[i].name);
-        pairs[i].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)symbols[i].address;
+    const known_symbol services = {"qn__raw_services", (void *)(uintptr_t)self->face.raw_services};
+    LLVMOrcCSymbolMapPair pairs[COUNT + 1];
+    for (size_t i = 0; i <= COUNT; i++) {
+        const known_symbol *known = i < COUNT ? &symbols[i] : &services;
+        pairs[i].Name = LLVMOrcLLJITMangleAndIntern(self->jit, known->name);
+        pairs[i].Sym.Address = (LLVMOrcExecutorAddress)(uintptr_t)known->address;
         pairs[i].Sym.Flags = (LLVMJITSymbolFlags){LLVMJITSymbolGenericFlagsExported | LLVMJITSymbolGenericFlagsCallable, 0};
     }
-    LLVMErrorRef error = LLVMOrcJITDylibDefine(dylib, LLVMOrcAbsoluteSymbols(pairs, COUNT));
+    LLVMErrorRef error = LLVMOrcJITDylibDefine(dylib, LLVMOrcAbsoluteSymbols(pairs, COUNT + 1));
     if (error) LLVMConsumeError(error);
     return !error;
 }
@@ -139,6 +144,14 @@ static qn__entry load(void *context, const qn__image *image, void **handle, cons
     return entry;
 }
 
+static void *symbol(void *context, void *handle, const char *name) {
+    orc *self = context;
+    pthread_mutex_lock(&self->lock);
+    uint64_t address = look_up(self, ((loaded *)handle)->dylib, name);
+    pthread_mutex_unlock(&self->lock);
+    return (void *)(uintptr_t)address;
+}
+
 static void unload(void *context, void *handle) {
     orc *self = context;
     if (!handle) return;
@@ -188,6 +201,7 @@ qn__loader *qn__orc_loader_create(const char **message) {
         return *message = "LLVM's JIT cannot be set up", NULL;
     }
     pthread_mutex_init(&self->lock, NULL);
-    self->face = (qn__loader){self, load, unload, destroy};
+    self->face = (qn__loader){.self = self, .load = load, .symbol = symbol, .raw_services = no_services,
+                               .unload = unload, .destroy = destroy};
     return &self->face;
 }

@@ -129,18 +129,48 @@ qn_status qn_module_register(qn_module *module, const char *name, void (*functio
 
 /* ---- kernels: one specialisation, compiled for one engine ---- */
 typedef struct qn_kernel qn_kernel;
+
+/* Which code of a kernel runs. AUTO where the engine (the kernel's or its context's) is AUTO, too: the kernel starts in the interpreter at
+ * once, a thread of the context compiles it, and calls that begin after that run the compiled code; results are the same bits.
+ * INTERP and NATIVE pin one; they are what engine INTERP and engine CPU have, which compile before qn_kernel_create returns. */
+typedef enum qn_tier { QN_TIER_AUTO, QN_TIER_INTERP, QN_TIER_NATIVE } qn_tier;
 typedef struct qn_kernel_options { /* zero-initialise */
     qn_engine engine;              /* AUTO: the context's */
     const qn_type *type_arguments; /* of a generic kernel, in order of its type parameters; NULL: from inputs */
     size_t type_argument_count;
     const DLTensor *const *inputs; /* arguments to infer the types from */
     size_t input_count;
+    qn_tier tier;                  /* AUTO: by the engine, see above. QN_USAGE for INTERP with engine CPU, NATIVE with engine INTERP */
 } qn_kernel_options;
 
-/* name may be NULL when the module has one kernel. Compiles at once. */
+/* name may be NULL when the module has one kernel. Checks the kernel and reports its errors before it returns, also where the compiled code
+ * comes later. */
 qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_options *options, qn_kernel **kernel,
                            qn_error *error);
-void qn_kernel_destroy(qn_kernel *kernel);
+void qn_kernel_destroy(qn_kernel *kernel); /* waits for a compilation that runs in the background */
+
+/* Waits until a kernel with both tiers runs compiled code; such a kernel is compiled before others that wait. QN_OK at once for kernels with one
+ * tier. deadline_ms: QN_STOPPED after so many milliseconds (it may be called again); 0 or less: no deadline. QN_RESOURCE or QN_INTERNAL
+ * when the kernel could not be compiled: it goes on in the interpreter. Thread-safe. */
+qn_status qn_kernel_prepare(qn_kernel *kernel, double deadline_ms, qn_error *error);
+qn_tier qn_kernel_tier(const qn_kernel *kernel); /* what a call would run now: INTERP or NATIVE. Thread-safe */
+
+/* The kernel as a C function of its own type, for calls without any cost of checking: cast it to the type that `quern emit --header` writes,
+ * for kernel saxpy(a: f32, x: f32[n], y: f32[n]) -> z: f32[n]
+ *     int32_t (*)(float a, const float *x, const float *y, float *z, int64_t n, qn_error *error)
+ * - Parameters: the inputs in written order, then the outputs, then the size names in the order in which they first occur, then error.
+ *   Scalars by value (bool as uint8_t, f16 and bf16 as uint16_t), inputs as const T *, inouts and outputs (scalar ones too) as T *, all of the
+ *   caller's memory. A size name that the inputs have is an int64_t, counted in elements; one that only the kernel knows (?m) is an
+ *   int64_t *: on entry how many elements the outputs of that size have room for, on return how many there are.
+ * - Arrays are row-major without gaps, aligned as their elements; outputs and inouts overlap no other argument. A size of 0 allows NULL. None of
+ *   this is checked: what the types and this list say is the caller's word, as in C. Extents like n+1 are computed from the sizes.
+ * - Returns a qn_status and fills in *error, unless error is NULL, when that is not QN_OK; else *error is left alone. QN_FAULT: as of qn_call.
+ *   With too little room for ?m: QN_FAULT, with the number needed in error->index and in the int64_t. QN_RESOURCE: no memory for
+ *   temporaries, which are the C library's, not the context's allocator's. It cannot be cancelled.
+ * - The pointer is there at once, stays the same for the kernel's life, and dies with it: it leads to the interpreter until compiled code
+ *   is there. Thread-safe and re-entrant; so is this function. NULL without memory or where the system allows no code to be made. */
+typedef void (*qn_function)(void);
+qn_function qn_kernel_function(qn_kernel *kernel);
 
 typedef enum qn_parameter_kind { QN_SCALAR, QN_IN, QN_INOUT, QN_OUT } qn_parameter_kind;
 typedef struct qn_parameter {
@@ -151,7 +181,7 @@ typedef struct qn_parameter {
     const char *shape; /* "n, m+1", "?k", or "" */
 } qn_parameter;
 const char *qn_kernel_name(const qn_kernel *kernel);
-qn_engine qn_kernel_engine(const qn_kernel *kernel);
+qn_engine qn_kernel_engine(const qn_kernel *kernel); /* INTERP or CPU, which is also that of a kernel with both tiers */
 size_t qn_kernel_input_count(const qn_kernel *kernel);  /* scalars, inputs and inouts, in written order */
 size_t qn_kernel_output_count(const qn_kernel *kernel); /* outputs, without inouts */
 qn_parameter qn_kernel_input(const qn_kernel *kernel, size_t index);
