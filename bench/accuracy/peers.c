@@ -4,11 +4,8 @@
 
 #include <immintrin.h>
 #include <math.h>
-#if defined(__has_include)
-#if __has_include(<sleef.h>)
+#ifdef HAVE_SLEEF
 #include <sleef.h>
-#define HAVE_SLEEF 1
-#endif
 #endif
 
 #define SCALAR_LOOP(run, type, call)                                              \
