@@ -144,8 +144,8 @@ static bool verified(qn__emitter *e) {
 static const char *const pipelines[] = {
     "",
     "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse<memssa>)",
-    "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,"
-    "instcombine<no-verify-fixpoint>,simplifycfg,adce)",
+    ("function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),gvn,"
+     "instcombine<no-verify-fixpoint>,simplifycfg,adce)"),
 };
 
 static bool run_passes(qn__emitter *e) {
