@@ -36,7 +36,7 @@ struct qn__pool {
     pthread_cond_t work;
     qn_event *first, **last;
     pthread_t threads[MAX_THREADS];
-    size_t thread_count, idle;
+    size_t thread_count, idle, queued;
     bool stop;
     pid_t process;
     atomic_size_t references; /* the context's, and one per thread */
@@ -97,6 +97,7 @@ static void *work(void *argument) {
         if (!event) break;
         pool->first = event->next;
         if (!pool->first) pool->last = &pool->first;
+        pool->queued--;
         pthread_mutex_unlock(&pool->mutex);
         run(event);
         pthread_mutex_lock(&pool->mutex);
@@ -149,7 +150,7 @@ static bool enqueue(qn__pool *pool, qn_event *event) {
     const long processors = sysconf(_SC_NPROCESSORS_ONLN);
     const size_t most = processors < 1 ? 1 : processors > MAX_THREADS ? MAX_THREADS : (size_t)processors;
     pthread_mutex_lock(&pool->mutex);
-    if (pool->idle == 0 && pool->thread_count < most) {
+    if (pool->idle <= pool->queued && pool->thread_count < most) { /* who is idle may be about to take what is queued */
         atomic_fetch_add(&pool->references, 1);
         if (pthread_create(&pool->threads[pool->thread_count], NULL, work, pool) == 0) pool->thread_count++;
         else atomic_fetch_sub(&pool->references, 1);
@@ -158,6 +159,7 @@ static bool enqueue(qn__pool *pool, qn_event *event) {
     if (possible) {
         *pool->last = event;
         pool->last = &event->next;
+        pool->queued++;
         pthread_cond_signal(&pool->work);
     }
     pthread_mutex_unlock(&pool->mutex);
