@@ -395,6 +395,119 @@ Test(passes, random_kernels_keep_their_faults) {
     for (uint64_t seed = 1; seed <= random_count(); seed++) check_random(seed + (1 << 20), true);
 }
 
+/* --- random chains of stages -------------------------------------------------------------------------------------- */
+
+enum { CHAIN_ARRAYS = 6, CHAIN_EDGE = 12 };
+
+static uint64_t below(uint64_t *state, uint64_t limit) { return (random_next(state) >> 20) % limit; }
+
+/* Arrays 0 and 1 are inputs, 2 and 3 outputs, 4 and 5 temporaries; all f64 of extent n. */
+static void chain_stage(qn__text *text, uint64_t *state, int id, bool faults) {
+    static const char *const names[CHAIN_ARRAYS] = {"x", "y", "z", "u", "t", "r"};
+    const char *low = below(state, 4) ? "%o" : "%one", *high = below(state, 4) ? "%n" : "%n1";
+    qn__text_format(text, "parallel 1 %s, %s @%d:1 {%%i%d: i64 ->\n", low, high, id + 1, id);
+    qn__text_format(text, "%%a%d_0: f64 = convert %%i%d\n", id, id);
+    int count = 1, loads = (int)below(state, 4);
+    for (int k = 0; k < loads; k++) {
+        const char *array = names[below(state, CHAIN_ARRAYS)];
+        uint64_t kind = below(state, 6);
+        char index[32];
+        snprintf(index, sizeof index, "%%i%d", id);
+        if (kind < 2) {
+            qn__text_format(text, "%%m%d_%d: i64 = add %%i%d, %s\n", id, k, id, kind ? "%one" : "%minus");
+            qn__text_format(text, "%%h%d_%d: i64 = min %%m%d_%d, %%n1\n%%g%d_%d: i64 = max %%h%d_%d, %%o\n", id, k, id, k, id, k, id, k);
+            snprintf(index, sizeof index, "%%g%d_%d", id, k);
+        } else if (kind == 2 && faults) {
+            snprintf(index, sizeof index, "%%s");
+        }
+        qn__text_format(text, "check_index %s, %%n @%d:%d\n%%l%d_%d: f64 = load %s[%s]\n", index, id + 1, k + 2, id, k, array, index);
+        qn__text_format(text, "%%a%d_%d: f64 = %s %%a%d_%d, %%l%d_%d\n", id, count, below(state, 2) ? "add" : "sub", id, count - 1, id, k);
+        count++;
+    }
+    for (uint64_t k = 1 + below(state, 2); k; k--) {
+        const char *array = names[2 + below(state, CHAIN_ARRAYS - 2)];
+        const char *op = below(state, 5) ? "store" : "accumulate.add";
+        bool guarded = below(state, 4) == 0;
+        if (guarded) qn__text_format(text, "%%c%d_%d: bool = lt %%a%d_0, %%f\nif %%c%d_%d {\n", id, (int)k, id, id, (int)k);
+        qn__text_format(text, "check_index %%i%d, %%n @%d:9\n%s %s[%%i%d], %%a%d_%d\n", id, id + 1, op, array, id, id, count - 1);
+        if (guarded) qn__text_add_string(text, "yield\n} {\nyield\n}\n");
+    }
+    qn__text_add_string(text, "yield\n}\n");
+}
+
+static void make_chain(qn__text *text, uint64_t seed, bool faults) {
+    uint64_t state = seed * 77 + 5;
+    qn__text_add_string(text, "kernel chain\narray x in f64 [%n]\narray y in f64 [%n]\narray z out f64 [%n]\narray u out f64 [%n]\n"
+                              "array t temp f64 [%n]\narray r temp f64 [%n]\nbody {\n%n: i64 = size 0\n%o: i64 = const 0\n%one: i64 = const 1\n"
+                              "%minus: i64 = const -1\n%three: i64 = const 3\n%n1: i64 = add %n, %minus\n%s: i64 = param 0\n%f: f64 = param 1\nalloc t[%n]\nalloc r[%n]\n");
+    int stages = 2 + (int)below(&state, 6), open = 0;
+    for (int id = 0; id < stages; id++) {
+        if (!open && below(&state, 4) == 0) {
+            qn__text_format(text, "for %%o, %%three {%%time%d: i64 ->\n", id);
+            open = 1;
+        }
+        chain_stage(text, &state, id, faults);
+        if (open && below(&state, 3) == 0) {
+            qn__text_add_string(text, below(&state, 2) ? "swap t, r\nyield\n}\n" : "yield\n}\n");
+            open = 0;
+        }
+    }
+    qn__text_add_string(text, open ? "yield\n}\nyield\n}\n" : "yield\n}\n");
+}
+
+static double chain_buffers[2][CHAIN_ARRAYS][CHAIN_EDGE];
+
+static int32_t chain_allocate(qn__frame *frame, uint32_t array, const int64_t *extents) {
+    frame->views[array].extent[0] = extents[0];
+    return 0; /* the buffers are there, and zero */
+}
+
+static int32_t run_chain(const qn__ir *ir, int which, int64_t n, uint64_t s, qn__fault *fault) {
+    static const qn__services services = {.allocate = chain_allocate};
+    qn__view views[CHAIN_ARRAYS];
+    uint64_t scalars[2] = {s, qn__eval_from_f64(QN__TYPE_F64, 4)};
+    for (int a = 0; a < CHAIN_ARRAYS; a++) {
+        views[a] = (qn__view){.data = chain_buffers[which][a], .extent = {n}, .stride = {1}};
+        for (int i = 0; i < CHAIN_EDGE; i++) chain_buffers[which][a][i] = a < 2 ? a * 0.5 + i * 1.25 : 0;
+    }
+    qn__frame frame = {.scalars = scalars, .sizes = &n, .views = views, .services = &services, .stop = &never};
+    int32_t kind = walk_kernel(ir, &frame);
+    *fault = frame.fault;
+    return kind;
+}
+
+/* How many stages were joined. */
+static int check_chain(uint64_t seed, bool faults) {
+    qn__text text = QN__TEXT_EMPTY;
+    make_chain(&text, seed, faults);
+    qn__arena *own = qn__arena_create(0);
+    const char *message = NULL;
+    qn__ir *before = read_text(qn__text_bytes(&text)), *ir = qn__ir_read(own, qn__text_bytes(&text), text.length, &message);
+    cr_assert(qn__passes_run(ir, NULL, &message), "seed %lu: %s", seed, message);
+    for (int64_t n = 0; n <= CHAIN_EDGE; n += n < 4 ? 1 : 4) {
+        qn__fault expected, found;
+        uint64_t s = (uint64_t)(int64_t)(seed % 5) - 1;
+        int32_t kind = run_chain(before, 0, n, s, &expected), other = run_chain(ir, 1, n, s, &found);
+        cr_assert(kind == other && (!kind || (expected.location == found.location && expected.index == found.index)),
+                  "seed %lu, n %ld: fault %d, expected %d\n%s", seed, n, other, kind, qn__text_bytes(&text));
+        if (!kind)
+            cr_assert(!memcmp(chain_buffers[0][2], chain_buffers[1][2], sizeof chain_buffers[0][2] * 2), "seed %lu, n %ld\n%s", seed, n,
+                      qn__text_bytes(&text));
+    }
+    module = ir;
+    int joined = remarks(QN__REMARK_FUSED);
+    qn__text_free(&text);
+    qn__arena_destroy(own);
+    return joined;
+}
+
+Test(passes, random_chains_keep_their_results) {
+    int joined = 0;
+    arena = qn__arena_create(0);
+    for (uint64_t seed = 1; seed <= random_count(); seed++) joined += check_chain(seed, seed % 2);
+    cr_assert_gt(joined, (int)random_count() / 8);
+}
+
 /* --- damage ------------------------------------------------------------------------------------------------------- */
 
 /* One random edit: a byte changed, a stretch removed, doubled or moved. */
