@@ -1,5 +1,6 @@
 /* Kernels: one specialisation of a module's kernel, compiled to an image and loaded on an engine. Immutable afterwards. */
 #include "api/internal.h"
+#include "ir/prototype.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,39 +65,6 @@ static qn_status type_arguments(const qn_module *module, const qn__kernel_info *
     return QN_OK;
 }
 
-static void print_dim(const qn__signature *signature, uint32_t dim, qn__text *out) {
-    const qn__dim *d = &signature->dims[dim];
-    static const char *const operators[] = {[QN__DIM_ADD] = " + ", [QN__DIM_SUB] = " - ", [QN__DIM_MUL] = " * ",
-                                            [QN__DIM_DIV] = " / ", [QN__DIM_REM] = " % "};
-    switch ((qn__dim_op)d->op) {
-    case QN__DIM_CONST: qn__text_format(out, "%lld", (long long)d->value); return;
-    case QN__DIM_SYMBOL:
-        qn__text_format(out, "%s%s", signature->symbols[d->value].existential ? "?" : "", signature->symbols[d->value].name);
-        return;
-    case QN__DIM_SCALAR:
-        for (uint32_t i = 0; i < signature->input_count; i++)
-            if (signature->parameters[i].kind == QN__PARAMETER_SCALAR && signature->parameters[i].index == (uint32_t)d->value)
-                qn__text_add_string(out, signature->parameters[i].name);
-        return;
-    case QN__DIM_MIN:
-    case QN__DIM_MAX:
-        qn__text_add_string(out, d->op == QN__DIM_MIN ? "min(" : "max(");
-        print_dim(signature, d->left, out);
-        qn__text_add_string(out, ", ");
-        print_dim(signature, d->right, out);
-        qn__text_add_char(out, ')');
-        return;
-    case QN__DIM_ADD:
-    case QN__DIM_SUB:
-    case QN__DIM_MUL:
-    case QN__DIM_DIV:
-    case QN__DIM_REM: break;
-    }
-    print_dim(signature, d->left, out);
-    qn__text_add_string(out, operators[d->op]);
-    print_dim(signature, d->right, out);
-}
-
 static bool describe_shapes(qn_kernel *kernel) {
     const qn__signature *signature = kernel->image.signature;
     kernel->shapes = calloc(signature->parameter_count + 1U, sizeof *kernel->shapes);
@@ -107,7 +75,7 @@ static bool describe_shapes(qn_kernel *kernel) {
         qn__text_clear(&text);
         for (uint32_t d = 0; d < signature->parameters[i].rank; d++) {
             if (d) qn__text_add_string(&text, ", ");
-            print_dim(signature, signature->parameters[i].dim[d], &text);
+            qn__dim_print(signature, signature->parameters[i].dim[d], &text);
         }
         kernel->shapes[i] = strdup(qn__text_bytes(&text));
         ok = kernel->shapes[i] != NULL && !text.failed;

@@ -5,6 +5,8 @@
 #include "compiler/lexer.h"
 #include "compiler/llvm/emit.h"
 #include "ir/passes.h"
+#include "ir/prototype.h"
+#include "ir/raw.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -62,7 +64,48 @@ static int emit_bytecode(const cli_source *source, qn__text *out) {
     return QN_OK;
 }
 
+static int add_prototype(cli_source *source, const cli_options *options, qn__text *out) {
+    const int status = cli_source_compile(source, options);
+    if (status != QN_OK) return status;
+    const qn__signature *signature = source->compiled->ir->signature;
+    qn__text symbol = QN__TEXT_EMPTY;
+    qn__text_format(&symbol, "%s%s", QN__RAW_PREFIX, signature->name);
+    qn__text_add_char(out, '\n');
+    qn__prototype_print(signature, qn__text_bytes(&symbol), out);
+    qn__text_free(&symbol);
+    return QN_OK;
+}
+
+static const char header_head[] =
+    " * Each is a function of an object that quern emit --object writes, and what qn_kernel_function gives as a pointer.\n"
+    " * Arrays are row-major; the sizes behind them count elements. The result is a qn_status; error may be NULL. */\n"
+    "#pragma once\n#include <quern/quern.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
+
+/* One kernel where one is named, else all of the file, each for its usual types. */
+static int emit_header(cli_source *source, const cli_options *options, qn__text *out) {
+    const char *slash = strrchr(options->file, '/'), *file = slash ? slash + 1 : options->file;
+    size_t count = 0;
+    int status = QN_OK;
+    qn__text_format(out, "/* Kernels of %s as C functions, written by quern emit --header.\n%s", strstr(file, "*/") ? "a file" : file, header_head);
+    if (options->kernel) {
+        status = add_prototype(source, options, out);
+    } else {
+        const qn__kernel_info *kernels = qn__program_kernels(source->program, &count);
+        for (size_t i = 0; status == QN_OK && i < count; i++) {
+            if (kernels[i].imported) continue;
+            cli_options one = *options;
+            one.kernel = (char *)(uintptr_t)kernels[i].name;
+            qn__compiled_release(source->compiled);
+            source->compiled = NULL;
+            status = add_prototype(source, &one, out);
+        }
+    }
+    qn__text_add_string(out, "\n#ifdef __cplusplus\n}\n#endif\n");
+    return status;
+}
+
 static int emit(const cli_options *options, cli_source *source, qn__text *out) {
+    if (options->header) return emit_header(source, options, out);
     if (options->tokens) return emit_tokens(source, out);
     if (options->ast) {
         qn__ast_dump_file(out, source->program->ast, source->program->ast->main_file);
@@ -83,9 +126,9 @@ int cli_emit(int argc, char **argv) {
     cli_source source = {0};
     qn__text out = QN__TEXT_EMPTY;
     int status = cli_parse(&options, "emit", argc, argv) ? QN_OK : QN_USAGE;
-    const int forms = options.tokens + options.ast + options.ir + options.bytecode + options.llvm + options.assembly + options.object;
+    const int forms = options.tokens + options.ast + options.ir + options.bytecode + options.llvm + options.assembly + options.header + options.object;
     if (status == QN_OK && forms != 1)
-        status = cli_fail(QN_USAGE, "one of --tokens, --ast, --ir, --bytecode, --llvm, --asm, --object is expected");
+        status = cli_fail(QN_USAGE, "one of --tokens, --ast, --ir, --bytecode, --llvm, --asm, --header, --object is expected");
     if (status == QN_OK && options.after && !options.ir) status = cli_fail(QN_USAGE, "--after goes with --ir");
     if (status == QN_OK && options.after) status = known_pass(options.after);
     if (status == QN_OK && options.object && options.output_count == 0) status = cli_fail(QN_USAGE, "--object needs -o FILE");

@@ -16,7 +16,7 @@ typedef struct qn__image {
     const void *code;              /* bytecode: a qn__bytecode; object: an ELF file; PTX: text */
     size_t code_size;
     const char *symbol;            /* the entry's name */
-    const char *raw_symbol;        /* objects: the typed C function (ir/raw.h), "qk_" and the kernel's name; NULL when there is none */
+    const char *raw_symbol;        /* objects: the typed C function (ir/raw.h), QN__RAW_PREFIX ("qk_") and the kernel's name; NULL when there is none */
     const char *externs_symbol;    /* objects: its table of host functions, extern_count addresses; NULL when there are none */
     const qn__signature *signature;
     const qn__image_array *arrays; uint32_t array_count;

@@ -10,6 +10,8 @@
 #include "ir/image.h"
 #include "ir/ir.h"
 
+#define QN__RAW_PREFIX "qk_" /* of the function's symbol, before the kernel's name */
+
 /* What the runtime must know about a kernel; constant data in the object. */
 typedef struct qn__raw_kernel {
     const char *name;

@@ -89,12 +89,17 @@ static bool fill_frame(const qn__closure *self, void **arguments, qn__raw_call *
     return true;
 }
 
+/* The sizes that existential symbols got, or that were needed: the largest extent of those outputs. */
 static void return_sizes(const qn__signature *s, const qn__view *views, void **arguments) {
+    for (uint32_t i = 0; i < s->symbol_count; i++)
+        if (s->symbols[i].existential) **(int64_t **)arguments[s->parameter_count + i] = 0;
     for (uint32_t i = s->input_count; i < s->parameter_count; i++)
         for (uint32_t d = 0; d < s->parameters[i].rank; d++) {
             const qn__dim *dim = &s->dims[s->parameters[i].dim[d]];
             if (dim->op != QN__DIM_SYMBOL || !s->symbols[dim->value].existential) continue;
-            **(int64_t **)arguments[s->parameter_count + dim->value] = views[s->parameters[i].index].extent[d];
+            int64_t *size = *(int64_t **)arguments[s->parameter_count + dim->value];
+            const int64_t extent = views[s->parameters[i].index].extent[d];
+            if (extent > *size) *size = extent;
         }
 }
 

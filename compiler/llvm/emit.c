@@ -1,6 +1,7 @@
 /* The driver: a module for a kernel, LLVM's passes over it, an object or text out of it.
  * Everything of one emission (LLVM context, tables) is made and released here; nothing outlives a call but the image. */
 #include "compiler/llvm/internal.h"
+#include "ir/raw.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,8 +69,8 @@ static bool make_tables(qn__emitter *e) {
     return true;
 }
 
-enum { SYMBOL = 128 };
-static const char raw_prefix[] = "qk_", externs_prefix[] = "quern_externs_";
+enum { SYMBOL = 1024 };
+static const char raw_prefix[] = QN__RAW_PREFIX, externs_prefix[] = "quern_externs_";
 
 static void symbol_name(const qn__ir *ir, const char *prefix, char *out, size_t size) {
     size_t n = (size_t)snprintf(out, size, "%s%s", prefix, ir->name ? ir->name : "kernel");

@@ -231,18 +231,26 @@ static void fill_arguments(raw *r) {
         if (r->e->ir->arrays[i].kind == QN__ARRAY_TEMP) clear_view(r, i, r->e->ir->arrays[i].rank);
 }
 
-/* The size that an existential symbol got, or that was needed. */
-static void return_sizes(raw *r) {
-    qn__emitter *e = r->e;
+/* The largest extent of the outputs that have this existential symbol: all are equal, but when one had too little room. */
+static LLVMValueRef largest_extent(raw *r, uint32_t symbol) {
     const qn__signature *s = r->signature;
+    LLVMValueRef largest = l_i64(r->e, 0);
     for (uint32_t i = s->input_count; i < s->parameter_count; i++)
         for (uint32_t d = 0; d < s->parameters[i].rank; d++) {
             const qn__dim *dim = &s->dims[s->parameters[i].dim[d]];
-            if (dim->op != QN__DIM_SYMBOL || !s->symbols[dim->value].existential) continue;
-            LLVMValueRef extent = l_load(e, e->i64, view_field(r, r->views, s->parameters[i].index,
-                                                               offsetof(qn__view, extent) + d * sizeof(int64_t)));
-            l_store(e, extent, LLVMGetParam(e->function, s->parameter_count + (uint32_t)dim->value));
+            if (dim->op != QN__DIM_SYMBOL || dim->value != symbol) continue;
+            const size_t offset = offsetof(qn__view, extent) + d * sizeof(int64_t);
+            LLVMValueRef extent = l_load(r->e, r->e->i64, view_field(r, r->views, s->parameters[i].index, offset));
+            largest = l_call2(r->e, "llvm.smax", largest, extent);
         }
+    return largest;
+}
+
+/* The sizes that existential symbols got, or that were needed. */
+static void return_sizes(raw *r) {
+    const qn__signature *s = r->signature;
+    for (uint32_t i = 0; i < s->symbol_count; i++)
+        if (s->symbols[i].existential) l_store(r->e, largest_extent(r, i), LLVMGetParam(r->e->function, s->parameter_count + i));
 }
 
 /* ---- the function ---- */
