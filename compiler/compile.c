@@ -143,7 +143,7 @@ static qn__ir *compile(const qn__program *program, const qn__kernel_info *kernel
     const bool passed = qn__passes_run(ir, stop_after, &message);
     compiled->passes_ms = now_ms() - lowered;
     if (!passed) {
-        const qn__span span = qn__ast_get(program->ast, kernel->node)->span;
+        const qn__span span = qn__ast_name_span(program->ast, kernel->node);
         qn__report(sink, QN__DIAG_PASSES_STOPPED, span, QN__SAY(message ? message : "out of memory"));
         return NULL;
     }
@@ -164,7 +164,7 @@ qn__compiled *qn__compile(qn__program *program, const qn__kernel_info *kernel, c
     qn__diagnostic_sink_init(&compiled->sink, arena, &program->sources);
     compiled->ir = compile(program, kernel, types, type_count, options ? options->stop_after : NULL, compiled, &compiled->sink);
     if (!compiled->ir && !compiled->sink.errors)
-        qn__report(&compiled->sink, QN__DIAG_OUT_OF_MEMORY, qn__ast_get(program->ast, kernel->node)->span);
+        qn__report(&compiled->sink, QN__DIAG_OUT_OF_MEMORY, qn__ast_name_span(program->ast, kernel->node));
     qn__diagnostic_sort(&compiled->sink);
     return compiled;
 }

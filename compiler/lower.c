@@ -235,7 +235,7 @@ qn__ir *qn__lower(const qn__checked *checked, const qn__typed *kernel, const qn_
     if (lower_all(&l, kernel)) return l.ir;
     if (!l.failed) {
         const qn__diagnostic_id id = qn__arena_failed(arena) ? QN__DIAG_OUT_OF_MEMORY : QN__DIAG_INTERNAL;
-        qn__report(sink, id, qn__ast_get(checked->ast, kernel->item.node)->span, QN__SAY("lowering stopped"));
+        qn__report(sink, id, qn__ast_name_span(checked->ast, kernel->item.node), QN__SAY("lowering stopped"));
     }
     return NULL;
 }
