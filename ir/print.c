@@ -7,7 +7,6 @@
 #include "ir/abi.h"
 #include "ir/eval.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -26,16 +25,30 @@ typedef struct printer {
 
 /* --- names and references ---------------------------------------------------------------------------------------- */
 
+/* Not <ctype.h>: the host's locale must not matter. */
+static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+
 static bool is_word(const char *name) {
-    if (!name || !(isalpha((unsigned char)*name) || *name == '_')) return false;
+    if (!name || !is_letter(*name)) return false;
     for (const char *c = name; *c; c++)
-        if (!(isalnum((unsigned char)*c) || *c == '_' || *c == '.')) return false;
+        if (!is_letter(*c) && !(*c >= '0' && *c <= '9') && *c != '.') return false;
     return true;
+}
+
+/* Bytes as they are, also those that are no UTF-8; control characters, quotes and backslashes as \xHH. */
+static void print_string(printer *p, const char *text) {
+    qn__text_add_char(p->out, '"');
+    for (const char *c = text ? text : ""; *c; c++) {
+        bool control = (unsigned char)*c < 32 || *c == 127;
+        if (control || *c == '"' || *c == '\\') qn__text_format(p->out, "\\x%02x", (unsigned char)*c);
+        else qn__text_add_char(p->out, *c);
+    }
+    qn__text_add_char(p->out, '"');
 }
 
 static void print_name(printer *p, const char *name) {
     if (is_word(name)) qn__text_add_string(p->out, name);
-    else qn__text_add_json_string(p->out, name ? name : "", name ? strlen(name) : 0);
+    else print_string(p, name);
 }
 
 static void print_type(printer *p, uint32_t type) {
@@ -297,7 +310,7 @@ static void print_declarations(printer *p) {
     if (ir->signature) print_signature(p, ir->signature);
     for (uint32_t i = 0; i < p->path_count; i++) {
         qn__text_add_string(p->out, "file ");
-        qn__text_add_json_string(p->out, p->paths[i], strlen(p->paths[i]));
+        print_string(p, p->paths[i]);
         qn__text_add_char(p->out, '\n');
     }
     for (uint32_t i = 0; i < ir->extern_count; i++) {

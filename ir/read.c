@@ -10,7 +10,6 @@
 #include "ir/eval.h"
 #include "ir/names.h"
 
-#include <ctype.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -80,7 +79,12 @@ static void skip_blanks(reader *r) {
     }
 }
 
-static bool word_char(char c) { return isalnum((unsigned char)c) || c == '_' || c == '.'; }
+/* Not <ctype.h>: the host's locale must not matter. */
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+static bool is_hexadecimal(char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'f'); }
+
+static bool word_char(char c) { return is_digit(c) || ((c | 32) >= 'a' && (c | 32) <= 'z') || c == '_' || c == '.'; }
 
 static void scan_string(reader *r) {
     r->token.kind = STRING;
@@ -111,7 +115,7 @@ static void advance(reader *r) {
     } else if (c == '-' && r->end - r->next > 1 && r->next[1] == '>') {
         r->next += 2;
         r->token.kind = PUNCTUATION;
-    } else if (isdigit((unsigned char)c) || c == '-') {
+    } else if (is_digit(c) || c == '-') {
         r->token.kind = NUMBER;
         r->next++;
     } else if (word_char(c)) {
@@ -178,26 +182,18 @@ static uint32_t read_number(reader *r) {
     return (uint32_t)bits;
 }
 
+/* \xHH, or the character behind a backslash. A zero cannot be part of a name and reads as '?'. */
 static char unescape(const char **next, const char *end) {
     char c = *(*next)++;
     if (c != '\\' || *next >= end) return c;
     c = *(*next)++;
-    switch (c) {
-    case 'n': return '\n';
-    case 't': return '\t';
-    case 'r': return '\r';
-    case 'b': return '\b';
-    case 'f': return '\f';
-    case 'u': {
-        unsigned code = 0;
-        for (int i = 0; i < 4 && *next < end && isxdigit((unsigned char)**next); i++) {
-            char digit = *(*next)++;
-            code = code * 16 + (unsigned)(isdigit((unsigned char)digit) ? digit - '0' : (digit | 32) - 'a' + 10);
-        }
-        return code && code < 128 ? (char)code : '?'; /* the printer escapes control characters only */
+    if (c != 'x') return c;
+    unsigned code = 0;
+    for (int i = 0; i < 2 && *next < end && is_hexadecimal(**next); i++) {
+        char digit = *(*next)++;
+        code = code * 16 + (unsigned)(is_digit(digit) ? digit - '0' : (digit | 32) - 'a' + 10);
     }
-    default: return c;
-    }
+    return code ? (char)code : '?';
 }
 
 /* A word or a string, as text of the arena. */
@@ -214,7 +210,7 @@ static const char *read_name(reader *r) {
     if (r->token.kind == STRING) {
         const char *from = r->token.text, *end = from + r->token.length;
         char *to = copy;
-        while (from < end) *to++ = unescape(&from, end);
+        while (from < end && *from) *to++ = unescape(&from, end);
         *to = 0;
     }
     advance(r);

@@ -1,5 +1,5 @@
 // Fuzzes the reader of the IR's text form. What it accepts must verify or be reported, and must print back to text
-// that reads to the same text again.
+// that reads to the same text again; the passes must leave a module that verifies.
 #include "ir/passes.h"
 
 #include <stddef.h>
@@ -22,6 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             qn__ir *again = qn__ir_read(arena, qn__text_bytes(&first), first.length, &message);
             if (again) qn__ir_print(again, &second);
             if (!again || strcmp(qn__text_bytes(&first), qn__text_bytes(&second)) != 0) __builtin_trap();
+            if (qn__passes_run(ir, NULL, &message) && !qn__verify(ir, &report)) __builtin_trap();
         }
         qn__text_free(&report);
         qn__text_free(&first);
