@@ -17,7 +17,7 @@ static void *watch(void *argument) {
     pthread_mutex_lock(&w->lock);
     while (!w->done) {
         uint64_t now = qn__now(), wake = w->deadline;
-        if (now >= wake || (w->cancel && *w->cancel)) {
+        if (now >= wake || (w->cancel && __atomic_load_n(w->cancel, __ATOMIC_RELAXED))) {
             __atomic_store_n(&w->stop, 1, __ATOMIC_RELAXED);
             break;
         }
