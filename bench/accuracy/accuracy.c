@@ -42,20 +42,27 @@ static bool wanted(const Options *o, const char *name) {
     return o->name_count == 0;
 }
 
-static void print_peer(const Tally *t) {
-    if (!t->points) printf(" - |");
-    else if (t->wrong) printf(" %.3g, %llu wrong |", t->ulp, (unsigned long long)t->wrong);
-    else printf(" %.3g |", t->ulp);
+/* Random points, then the hard cases where they are worse, then how many NaNs, infinities and signs are wrong. */
+static void print_peer(const Tally *random, const Tally *hard) {
+    if (!random->points) {
+        printf(" - |");
+        return;
+    }
+    printf(" %.3g", random->ulp);
+    if (hard->ulp > 1.0 && hard->ulp > 1.1 * random->ulp) printf(", hard %.3g", hard->ulp);
+    unsigned long long wrong = random->wrong + hard->wrong;
+    if (wrong) printf(", %llu wrong", wrong);
+    printf(" |");
 }
 
 /* Rounded up, so that the printed figure is a bound. */
 static void print_row(Function function, bool single, const Result *r, double seconds) {
     const Tally *q = &r->quern;
     bool two = function_rows[function].arity == 2;
-    printf("| %s | %s | %.3g | %.4f | %a", function_rows[function].name, single ? "f32" : "f64", (double)q->points, q->ulp + 0.00005, q->x);
+    printf("| %s | %s | %.3g | %.4f | %a", function_rows[function].name, single ? "f32" : "f64", (double)q->points, q->ulp > 0.0 ? q->ulp + 0.00005 : 0.0, q->x);
     if (two) printf(", %a", q->y);
     printf(" |");
-    for (int peer = 0; peer < PEER_COUNT; peer++) print_peer(&r->peers[peer]);
+    for (int peer = 0; peer < PEER_COUNT; peer++) print_peer(&r->peers[peer], &r->peers_hard[peer]);
     printf("\n");
     fflush(stdout);
     fprintf(stderr, "%s %s: %llu judged by MPFR, %llu wrong, %.1f s\n", function_rows[function].name, single ? "f32" : "f64",
@@ -64,7 +71,9 @@ static void print_row(Function function, bool single, const Result *r, double se
 
 static bool run(Function function, bool single, const Options *o) {
     Result result = {.quern = {.ulp = -1.0, .above = 0.9}};
-    for (int peer = 0; peer < PEER_COUNT; peer++) result.peers[peer] = (Tally){.ulp = -1.0, .above = 1e300};
+    for (int peer = 0; peer < PEER_COUNT; peer++) {
+        result.peers[peer] = result.peers_hard[peer] = (Tally){.ulp = -1.0, .above = 1e300};
+    }
     clock_t start = clock();
     bool all = single && function_rows[function].arity == 1;
     bool fine = true;

@@ -6,7 +6,7 @@
 #include "peers.h"
 
 typedef struct {
-    Tally quern, peers[PEER_COUNT];
+    Tally quern, peers[PEER_COUNT], peers_hard[PEER_COUNT]; /* peers: random points, hard cases */
 } Result;
 
 /* All 2^32 inputs of a function of one f32. Fills in result->quern. False and a message when a kernel fails. */

@@ -52,12 +52,12 @@ static bool judge_quern(Chunk *c, Kernel *kernel, qn_array **output, Tally *t) {
     return true;
 }
 
-static void judge_peers(Chunk *c, Result *result) {
+static void judge_peers(Chunk *c, Tally peers[PEER_COUNT]) {
     for (int peer = 0; peer < PEER_COUNT; peer++) {
         PeerRun *run = peer_run((Peer)peer, c->function, c->single);
         if (!run) continue;
         run(CHUNK, &c->a, &c->b, &c->z);
-        judge(c, &c->z, &result->peers[peer]);
+        judge(c, &c->z, &peers[peer]);
     }
 }
 
@@ -97,9 +97,10 @@ bool measure(Function function, bool single, uint64_t count, uint64_t peer_count
     size_t taken = 0;
     uint64_t number = 0;
     while (fine && (number < count || taken < hard.count)) {
-        bool to_peers = next_chunk(chunk, &hard, &taken, &number) || number <= peer_count;
+        bool is_hard = next_chunk(chunk, &hard, &taken, &number);
         if (with_quern) fine = judge_quern(chunk, &kernel, &output, &result->quern);
-        if (fine && to_peers) judge_peers(chunk, result);
+        if (fine && is_hard) judge_peers(chunk, result->peers_hard);
+        if (fine && !is_hard && number <= peer_count) judge_peers(chunk, result->peers);
     }
     qn_array_destroy(output);
     if (with_quern) kernel_close(&kernel);
