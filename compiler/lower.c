@@ -17,6 +17,10 @@ void qn__lower_internal(qn__lowering *l, qn__node_id node, const char *what) {
     if (!l->ir->failed) fail(l, QN__DIAG_INTERNAL, node, QN__SAY(what)); /* after a failure values are missing everywhere */
 }
 
+void qn__lower_limit(qn__lowering *l, qn__node_id node, const char *what) {
+    fail(l, QN__DIAG_PASSES_STOPPED, node, QN__SAY(what));
+}
+
 bool qn__lower_enter(qn__lowering *l, qn__node_id node) {
     if (l->ir->failed) return false;
     if (l->depth >= QN__LOWER_DEPTH) {
@@ -90,9 +94,10 @@ static bool lower_function(qn__lowering *l, uint32_t checked_function) {
     const qn__typed *typed =
         checked_function < l->checked->function_count ? l->checked->functions[checked_function] : NULL;
     if (!typed || !start(l, typed)) return false;
-    qn__type types[QN__LOWER_RESULTS];
-    if (typed->parameter_count > QN__LOWER_RESULTS || typed->result_count > QN__LOWER_RESULTS) {
-        qn__lower_internal(l, typed->item.node, "a function with too many parameters or results");
+    qn__type *types = QN__ARENA_ARRAY(l->arena, qn__type, typed->parameter_count);
+    if (!types) return false;
+    if (typed->result_count > QN__LOWER_RESULTS) {
+        qn__lower_internal(l, typed->item.node, "a function with too many results");
         return false;
     }
     for (uint32_t i = 0; i < typed->parameter_count; i++) types[i] = (qn__type)typed->variables[i].type;
@@ -187,10 +192,10 @@ static void lower_head(qn__lowering *l) {
     const qn__signature *s = l->typed->signature;
     const qn__type i64 = QN__TYPE_I64;
     qn__value *values = QN__ARENA_ARRAY(l->arena, qn__value, s->dim_count);
-    if (!values || l->typed->variable_count < s->parameter_count + s->symbol_count) {
+    if (!values) l->ir->failed = true;
+    if (l->typed->variable_count < s->parameter_count + s->symbol_count)
         qn__lower_internal(l, l->typed->item.node, "a signature without variables");
-        return;
-    }
+    if (l->ir->failed) return;
     declare_parameters(l);
     for (uint32_t i = 0; i < s->symbol_count; i++) {
         if (s->symbols[i].existential) continue;

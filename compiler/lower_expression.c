@@ -47,13 +47,16 @@ void qn__lower_call(qn__lowering *l, qn__node_id node, uint32_t function, const 
                     qn__value *results, uint32_t result_count) {
     const qn__typed *callee = function < l->checked->function_count ? l->checked->functions[function] : NULL;
     const bool through = qn__lower_node(l, node)->flags & QN__THROUGH_F32;
-    if (!callee || callee->parameter_count != arg_count || callee->result_count != result_count ||
-        arg_count > QN__LOWER_RESULTS) {
+    if (!callee || callee->parameter_count != arg_count || callee->result_count != result_count) {
         qn__lower_internal(l, node, "a call that does not fit its function");
         return;
     }
     const uint32_t number = qn__lower_function(l, node, function);
-    qn__value values[QN__LOWER_RESULTS];
+    qn__value *values = QN__ARENA_ARRAY(l->arena, qn__value, arg_count);
+    if (!values) {
+        l->ir->failed = true;
+        return;
+    }
     qn__type narrow = QN__TYPE_NONE;
     for (uint32_t i = 0; i < arg_count; i++) {
         const qn__type type = qn__lower_type(l, args[i]);
@@ -72,9 +75,9 @@ void qn__lower_call(qn__lowering *l, qn__node_id node, uint32_t function, const 
 static void call(qn__lowering *l, qn__node_id node, qn__value *results, uint32_t count) {
     const qn__typed_node *n = qn__lower_node(l, node);
     const uint32_t arg_count = qn__ast_count(l->ast, node);
-    qn__value args[QN__LOWER_RESULTS] = {0};
-    if (arg_count > QN__LOWER_RESULTS) {
-        qn__lower_internal(l, node, "a call with too many arguments");
+    qn__value *args = QN__ARENA_ARRAY(l->arena, qn__value, arg_count);
+    if (!args) {
+        l->ir->failed = true;
         return;
     }
     for (uint32_t i = 0; i < arg_count; i++) args[i] = qn__lower_expression(l, qn__lower_child(l, node, i));

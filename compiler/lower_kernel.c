@@ -69,16 +69,20 @@ static void lower_swap(qn__lowering *l, qn__node_id node) {
     const uint32_t count = l->typed->variable_count;
     const uint32_t a = first < count ? l->variables[first].array : QN__NO_REF;
     const uint32_t b = second < count ? l->variables[second].array : QN__NO_REF;
-    if (a == QN__NO_REF || b == QN__NO_REF || l->ir->arrays[a].rank != l->ir->arrays[b].rank || b > UINT8_MAX) {
+    if (a == QN__NO_REF || b == QN__NO_REF || l->ir->arrays[a].rank != l->ir->arrays[b].rank) {
         qn__lower_internal(l, node, "a swap of something that cannot be swapped");
+        return;
+    }
+    if (b > UINT8_MAX && a > UINT8_MAX) {
+        qn__lower_limit(l, node, "one of two arrays that are swapped must be among the first 256");
         return;
     }
     for (uint32_t d = 0; d < l->ir->arrays[a].rank; d++) {
         const qn__value n = l->ir->arrays[a].extent[d], m = l->ir->arrays[b].extent[d];
         if (n != m) qn__lower_check(l, QN__FAULT_SHAPE, qn__build_binary(&l->b, QN__OP_EQ, n, m), n, m);
     }
-    const qn__instr_ref ref = qn__build(&l->b, QN__OP_SWAP, NULL, 0, NULL, 0, NULL, 0, a);
-    if (ref) l->ir->instrs[ref].aux = (uint8_t)b;
+    const qn__instr_ref ref = qn__build(&l->b, QN__OP_SWAP, NULL, 0, NULL, 0, NULL, 0, b > UINT8_MAX ? b : a);
+    if (ref) l->ir->instrs[ref].aux = (uint8_t)(b > UINT8_MAX ? a : b);
 }
 
 /* ---- all ---- */

@@ -88,10 +88,9 @@ static void assign(qn__lowering *l, qn__node_id node) {
     const bool sets = qn__ast_get(l->ast, node)->op == QN__ASSIGN_OP_SET;
     qn__value values[QN__LOWER_RESULTS] = {0};
     qn__lower_place *places = QN__ARENA_ARRAY(l->arena, qn__lower_place, count);
-    if (count > QN__LOWER_RESULTS || !places) {
-        qn__lower_internal(l, node, "an assignment to too many targets");
-        return;
-    }
+    if (!places) l->ir->failed = true;
+    if (count > QN__LOWER_RESULTS) qn__lower_internal(l, node, "an assignment to too many targets");
+    if (l->ir->failed) return;
     qn__lower_list(l, list, values, count);
     for (uint32_t i = 0; i < count; i++) {
         const qn__node_id target = qn__lower_child(l, targets, i);

@@ -91,6 +91,7 @@ typedef struct qn__lower_place {
 
 /* ---- lower.c ---- */
 void qn__lower_internal(qn__lowering *l, qn__node_id node, const char *what); /* reports a defect of the compiler, once */
+void qn__lower_limit(qn__lowering *l, qn__node_id node, const char *what);    /* reports something that the IR has no room for */
 bool qn__lower_enter(qn__lowering *l, qn__node_id node); /* one level deeper; false and reported when too deep or too large */
 void qn__lower_leave(qn__lowering *l);
 void qn__lower_at(qn__lowering *l, qn__node_id node);    /* instructions to come belong to this place */
