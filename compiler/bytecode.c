@@ -17,11 +17,12 @@ static bool make_tables(emitter *e) {
     e->lanes = QN__ARENA_ARRAY(e->arena, uint32_t, ir->instr_count);
     e->keep_number = QN__ARENA_ARRAY(e->arena, uint32_t, ir->instr_count);
     e->local_offset = QN__ARENA_ARRAY(e->arena, size_t, ir->local_count);
+    e->strip_offset = QN__ARENA_ARRAY(e->arena, size_t, 64);
     e->epoch = 1;
     return !qn__arena_failed(e->arena);
 }
 
-static size_t take_local(emitter *e, size_t bytes) {
+size_t local_take(emitter *e, size_t bytes) {
     size_t offset = e->local_bytes;
     e->local_bytes += (bytes + 15) & ~(size_t)15;
     if (e->local_bytes > MAX_LOCAL_BYTES) {
@@ -37,7 +38,7 @@ static bool prepare(emitter *e) {
     const qn__ir *ir = e->ir;
     uint32_t accumulators = 0;
     for (uint32_t i = 0; i < ir->local_count; i++)
-        e->local_offset[i] = take_local(e, (size_t)ir->locals[i].count * qn__type_bytes((qn__type)ir->locals[i].type));
+        e->local_offset[i] = local_take(e, (size_t)ir->locals[i].count * qn__type_bytes((qn__type)ir->locals[i].type));
     for (uint32_t i = 1; i < ir->instr_count; i++)
         if (ir->instrs[i].op == QN__OP_REDUCE) accumulators += ir->instrs[i].result_count;
     e->lane_offset = QN__ARENA_ARRAY(e->arena, size_t, 2 * (size_t)accumulators);
@@ -50,8 +51,8 @@ static bool prepare(emitter *e) {
         } else if (instr->op == QN__OP_REDUCE) {
             e->lanes[i] = e->lane_count;
             for (uint32_t k = 0; k < instr->result_count; k++, e->lane_count++) {
-                e->lane_offset[2 * e->lane_count] = take_local(e, QN__LANES * sizeof(uint64_t));
-                e->lane_offset[2 * e->lane_count + 1] = take_local(e, STACK_DEPTH * sizeof(uint64_t));
+                e->lane_offset[2 * e->lane_count] = local_take(e, QN__LANES * sizeof(uint64_t));
+                e->lane_offset[2 * e->lane_count + 1] = local_take(e, STACK_DEPTH * sizeof(uint64_t));
             }
         } else if (instr->op == QN__OP_KEEP) {
             qn__bytecode_keep *keeps =

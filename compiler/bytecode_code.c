@@ -22,15 +22,20 @@ static bool room(emitter *e, void **table, size_t count, size_t *capacity, size_
     return true;
 }
 
-uint32_t code_line_add(emitter *e, qn__opcode op, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+uint32_t code_line_put(emitter *e, const code_line *line) {
     void *table = e->lines;
     if (!room(e, &table, e->line_count, &e->line_capacity, sizeof *e->lines)) return 0;
     e->lines = table;
-    e->lines[e->line_count] = (code_line){.op = (uint16_t)op, .v = {a, b, c, d}};
+    e->lines[e->line_count] = *line;
     return (uint32_t)e->line_count++;
 }
 
-vreg code_reg(emitter *e) { return ++e->reg_count; }
+uint32_t code_line_add(emitter *e, qn__opcode op, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+    const code_line line = {.op = (uint16_t)op, .v = {a, b, c, d}};
+    return e->strip ? strip_line(e, &line) : code_line_put(e, &line);
+}
+
+vreg code_reg(emitter *e) { return e->strip ? strip_reg(e) : ++e->reg_count; }
 
 static bool grow_constants(emitter *e) {
     size_t buckets = e->constant_buckets ? e->constant_buckets * 2 : 64;
@@ -169,6 +174,18 @@ static const uint16_t jumps[COMPARE_COUNT][SUFFIX_COUNT] = {
 };
 _Static_assert(QN__BC_L_EQ_X32 == QN__BC_J_EQ_X32 + 1, "the backward jump follows the forward one");
 _Static_assert(QN__BC_LOAD_64 == QN__BC_LOAD_8 + 3, "rows by width stand together");
+
+bool code_on_vectors(qn__opcode op) {
+    static const bool table[QN__BC_COUNT] = {
+#define BINARY(op, suffix, in, out, expression) [QN__BC_##op##_##suffix] = true,
+#define UNARY(op, suffix, in, out, expression) [QN__BC_##op##_##suffix] = true,
+#define JUMP(op, suffix, in, condition)
+#define OTHER(name, operands)
+#include "ir/bytecode.def"
+    };
+    return table[op] || (op >= QN__BC_FMA_F32 && op <= QN__BC_MADD_W64) || op == QN__BC_SELECT_32 || op == QN__BC_SELECT_64 ||
+           op == QN__BC_MOVE_32 || op == QN__BC_MOVE_64 || (op >= QN__BC_GATHER_8 && op <= QN__BC_PACK_64);
+}
 
 static uint32_t width_index(qn__type type) {
     uint32_t bits = qn__type_bits(type);

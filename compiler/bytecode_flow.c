@@ -210,7 +210,7 @@ static void split_row(emitter *e, const qn__instr *instr, const box *b, vreg fro
     point_loop(e, instr->regions[1], b, stop);
     code_place(e, check);
     code_line_add(e, QN__BC_J_LE_I64, b->high[d], index, end, 0);
-    point_loop(e, instr->regions[0], b, to);
+    if (!strip_loop(e, instr->regions[0], index, to)) point_loop(e, instr->regions[0], b, to);
     code_move(e, QN__TYPE_I64, stop, b->high[d]);
     code_line_add(e, QN__BC_JUMP, 0, 0, outside, 0);
     code_loop(e, outside);
@@ -240,7 +240,7 @@ static void box_loops(emitter *e, const qn__instr *instr, const box *b, uint32_t
         code_loop(e, top);
     } else if (instr->region_count > 1) {
         split_row(e, instr, b, from, to);
-    } else {
+    } else if (!strip_loop(e, instr->regions[0], b->index[d], b->high[d])) {
         point_loop(e, instr->regions[0], b, b->high[d]);
     }
     code_place(e, end);

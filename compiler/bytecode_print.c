@@ -30,6 +30,10 @@ static void print_line(const qn__bytecode *bytecode, uint32_t at, qn__text *out)
         case 's':
         case 'm': print_slot(bytecode, v[i], out); break;
         case 'i': qn__text_format(out, " %d", (int16_t)v[i]); break;
+        case 'v':
+            qn__text_add_char(out, ' ');
+            print_lower(out, rows[v[i]].name);
+            break;
         case 'o': qn__text_format(out, " %u", instr->number); break;
         case 't': qn__text_format(out, " -> %u", at + (uint32_t)instr->jump); break;
         }

@@ -35,6 +35,9 @@ typedef struct pointer {
     vreg reg;
 } pointer;
 
+/* A loop being emitted on vectors (bytecode_strip.c). */
+typedef struct strip strip;
+
 typedef struct array_view { uint32_t epoch; vreg data, stride[QN__MAX_RANK]; } array_view;
 
 typedef struct emitter {
@@ -58,6 +61,8 @@ typedef struct emitter {
     uint32_t *hoist_log;      size_t hoist_count, hoist_capacity;
     pointer *pointers;        size_t pointer_count, pointer_capacity;
     array_view *views;        uint32_t epoch;
+    strip *strip;             /* while a strip's body is emitted: operations become vector operations */
+    size_t *strip_offset;     uint32_t strip_count;    /* local memory of vectors, shared by all strips */
     bool in_stage, numbers_points; /* the next loops of a stage are those that number its points */
 
     /* the result */
@@ -75,6 +80,8 @@ typedef struct emitter {
 
 /* bytecode_code.c */
 void code_fail(emitter *e, const char *message);
+bool code_on_vectors(qn__opcode op); /* whether VECTOR can do it */
+uint32_t code_line_put(emitter *e, const code_line *line);
 uint32_t code_line_add(emitter *e, qn__opcode op, uint32_t a, uint32_t b, uint32_t c, uint32_t d);
 vreg code_reg(emitter *e);
 vreg code_constant(emitter *e, uint64_t bits);
@@ -101,11 +108,20 @@ vreg value_destination(emitter *e, qn__value value); /* a register for the resul
 void value_emit(emitter *e, qn__instr_ref ref);      /* any unstructured operation */
 void value_convert(emitter *e, vreg to, qn__type to_type, vreg from, qn__type from_type);
 vreg value_pointer(emitter *e, pointer_kind kind, uint32_t id);
+vreg value_row(emitter *e, uint32_t array, const qn__value *index); /* the pointer to the row of an element */
 void value_views(emitter *e, qn__instr_ref stage);   /* data and strides of all arrays that it touches */
 void value_hoist(emitter *e, qn__region_ref region);
 typedef struct scope { size_t hoists, pointers; } scope;
 scope scope_open(emitter *e);
 void scope_close(emitter *e, scope mark);
+
+/* bytecode.c */
+size_t local_take(emitter *e, size_t bytes);
+
+/* bytecode_strip.c */
+vreg strip_reg(emitter *e);                                /* a vector's pointer */
+uint32_t strip_line(emitter *e, const code_line *line);    /* adds a line, as vector operation where it is one */
+bool strip_loop(emitter *e, qn__region_ref region, vreg index, vreg high); /* false: not for strips, nothing was emitted */
 
 /* bytecode_flow.c */
 void flow_region(emitter *e, qn__region_ref region); /* all but the yield; its parameters have registers */

@@ -119,8 +119,8 @@ static bool encode_line(const emitter *e, const lives *l, const uint32_t *place,
     bool wide = false;
     for (uint32_t i = 0; kinds[i]; i++) {
         if (is_register(kinds[i])) v[i] = slot_of(l, line->v[i]);
-        else if (kinds[i] == 'i' && line->v[i] > UINT16_MAX) return false;
-        else if (kinds[i] == 'i') v[i] = (uint16_t)line->v[i];
+        else if ((kinds[i] == 'i' || kinds[i] == 'v') && line->v[i] > UINT16_MAX) return false;
+        else if (kinds[i] == 'i' || kinds[i] == 'v') v[i] = (uint16_t)line->v[i];
         if (kinds[i] == 't') out->jump = (int32_t)(place[e->labels[line->v[i]]] - place[at]);
         if (kinds[i] == 'o') out->number = line->v[i];
         wide = wide || kinds[i] == 't' || kinds[i] == 'o';

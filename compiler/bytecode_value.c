@@ -120,6 +120,10 @@ static vreg row(emitter *e, uint32_t array, const qn__value *index, uint32_t cou
     return e->in_stage ? remember_pointer(e, POINTER_ROW, array, index, count, reg) : reg;
 }
 
+vreg value_row(emitter *e, uint32_t array, const qn__value *index) {
+    return row(e, array, index, e->ir->arrays[array].rank - 1U);
+}
+
 /* --- hoisting ----------------------------------------------------------------------------------------------------- */
 
 static bool is_ready(const emitter *e, qn__value v) {
@@ -166,17 +170,16 @@ void value_hoist(emitter *e, qn__region_ref region) {
 
 /* --- conversions -------------------------------------------------------------------------------------------------- */
 
-/* Opcodes of a conversion by the source's type. */
-static qn__opcode extend_opcode(qn__type from) {
+/* From a narrower integer type or bool. */
+static qn__opcode extend_opcode(qn__type from, bool to_64) {
     switch (from) {
-    case QN__TYPE_I8: return QN__BC_EXTEND_I8;
-    case QN__TYPE_I16: return QN__BC_EXTEND_I16;
-    case QN__TYPE_I32: return QN__BC_EXTEND_I32;
+    case QN__TYPE_I8: return to_64 ? QN__BC_EXTEND_I8 : QN__BC_WIDEN_I8;
+    case QN__TYPE_I16: return to_64 ? QN__BC_EXTEND_I16 : QN__BC_WIDEN_I16;
     case QN__TYPE_BOOL:
-    case QN__TYPE_U8: return QN__BC_EXTEND_U8;
-    case QN__TYPE_U16: return QN__BC_EXTEND_U16;
+    case QN__TYPE_U8: return to_64 ? QN__BC_EXTEND_U8 : QN__BC_WIDEN_U8;
+    case QN__TYPE_U16: return to_64 ? QN__BC_EXTEND_U16 : QN__BC_WIDEN_U16;
     case QN__TYPE_U32: return QN__BC_EXTEND_U32;
-    default: return QN__BC_MOVE_64;
+    default: return QN__BC_EXTEND_I32;
     }
 }
 
@@ -230,7 +233,7 @@ static qn__opcode to_float_opcode(qn__type to, qn__type from) {
  * would round are infinite). */
 static void convert_to_float(emitter *e, vreg to, qn__type to_type, vreg from, qn__type type) {
     if (qn__type_bits(type) < 32 && !qn__is_float(type)) {
-        from = step(e, extend_opcode(type), 0, from);
+        from = step(e, extend_opcode(type, false), 0, from);
         type = QN__TYPE_I32;
     }
     qn__opcode direct = to_float_opcode(to_type, type);
@@ -248,7 +251,9 @@ void value_convert(emitter *e, vreg to, qn__type to_type, vreg from, qn__type ty
     else if (to_type == QN__TYPE_BOOL) convert_to_bool(e, to, from, type);
     else if (qn__is_float(to_type)) convert_to_float(e, to, to_type, from, type);
     else if (qn__is_float(type)) convert_float_to_int(e, to, to_type, from, type);
-    else if (qn__type_bits(to_type) > qn__type_bits(type)) step(e, extend_opcode(type), to, from);
+    else if (qn__type_bits(to_type) > qn__type_bits(type))
+        step(e, extend_opcode(type, qn__type_bits(to_type) == 64), to, from);
+    else if (qn__type_bits(type) == 64 && qn__type_bits(to_type) < 64) step(e, QN__BC_NARROW_X64, to, from);
     else step(e, code_move_opcode(to_type), to, from);
 }
 

@@ -16,6 +16,8 @@ typedef enum qn__opcode {
     QN__BC_COUNT
 } qn__opcode;
 
+enum { QN__STRIP = 128 }; /* points of a strip: an 8-byte vector is 1 KiB, so a stage's vectors stay in the first-level cache */
+
 typedef union qn__slot {
     int8_t i8; uint8_t u8; int16_t i16; uint16_t u16; int32_t i32; uint32_t u32; int64_t i64; uint64_t u64;
     float f32; double f64; unsigned char *ptr;

@@ -55,17 +55,20 @@ static bool prepare_calls(qn__threaded *threaded, const qn__image *image) {
 
 static void thread_code(qn__threaded *threaded) {
     const qn__bytecode *bytecode = threaded->bytecode;
+    const qn__strip_function *strips = qn__strip_generic;
     threaded->loop = qn__interpret_generic;
 #ifdef QN__INTERPRET_FMA
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
-        threaded->loop = qn__interpret_fma;
+        threaded->loop = qn__interpret_fma, strips = qn__strip_fma;
 #endif
     if (threaded->counts) threaded->loop = qn__interpret_counting;
     const void *const *handlers = NULL;
     threaded->loop(NULL, &handlers);
     for (uint32_t i = 0; i < bytecode->code_count; i++) {
         threaded->code[i] = bytecode->code[i];
-        threaded->code[i].op = (uint64_t)(uintptr_t)handlers[bytecode->code[i].op];
+        bool cell = bytecode->code[i].op == QN__BC_VECTOR_CELL;
+        threaded->code[i].op = cell ? (uint64_t)(uintptr_t)strips[bytecode->code[i].a]
+                                    : (uint64_t)(uintptr_t)handlers[bytecode->code[i].op];
     }
 }
 

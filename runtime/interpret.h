@@ -20,6 +20,11 @@ typedef struct qn__threaded {
     uint64_t *counts;           /* of the counting loop: executions per instruction; else NULL */
 } qn__threaded;
 
+/* One instruction on vectors of n elements: a = ... of b, c, d. In place is allowed for elements of one width. */
+typedef void (*qn__strip_function)(int64_t n, void *a, const void *b, const void *c, const void *d);
+extern const qn__strip_function qn__strip_generic[QN__BC_COUNT]; /* NULL where there is none */
+extern const qn__strip_function qn__strip_fma[QN__BC_COUNT];
+
 /* A buffer of a running keep. */
 typedef struct qn__kept { unsigned char *data; uint32_t bytes; } qn__kept;
 

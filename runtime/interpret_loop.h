@@ -3,63 +3,10 @@
  * Direct threading: an instruction holds the address of its handler, which ends in a jump to the next one's, so that the branch
  * predictor sees one jump per handler. Handlers read all operands before they write. No handler calls anything but on slow paths
  * and, where the instruction set has no such instruction, fma and rounding in libm. */
-#include "runtime/half.h"
 #include "runtime/interpret.h"
+#include "runtime/interpret_scalar.h"
 
 #include <string.h>
-
-typedef uint8_t __attribute__((may_alias)) memory_8;
-typedef uint16_t __attribute__((may_alias)) memory_16;
-typedef uint32_t __attribute__((may_alias)) memory_32;
-typedef uint64_t __attribute__((may_alias)) memory_64;
-typedef float __attribute__((may_alias)) memory_f32;
-typedef double __attribute__((may_alias)) memory_f64;
-
-/* IEEE 754-2019 minimum and maximum: NaN wins, -0 is less than +0. */
-static inline float minimum_f32(float a, float b) {
-    if (a < b) return a;
-    if (b < a) return b;
-    if (a != b) return a + b;
-    return __builtin_signbitf(a) ? a : b;
-}
-static inline double minimum_f64(double a, double b) {
-    if (a < b) return a;
-    if (b < a) return b;
-    if (a != b) return a + b;
-    return __builtin_signbit(a) ? a : b;
-}
-static inline float maximum_f32(float a, float b) {
-    if (a > b) return a;
-    if (b > a) return b;
-    if (a != b) return a + b;
-    return __builtin_signbitf(a) ? b : a;
-}
-static inline double maximum_f64(double a, double b) {
-    if (a > b) return a;
-    if (b > a) return b;
-    if (a != b) return a + b;
-    return __builtin_signbit(a) ? b : a;
-}
-
-static inline int32_t saturate_signed(double x, int32_t low, int32_t high) {
-    if (x != x) return 0;
-    return x <= low ? low : x >= high ? high : (int32_t)x;
-}
-static inline uint32_t saturate_unsigned(double x, uint32_t high) {
-    if (!(x > 0)) return 0;
-    return x >= high ? high : (uint32_t)x;
-}
-static inline int64_t saturate_i64(double x) {
-    if (x != x) return 0;
-    return x < -0x1p63 ? INT64_MIN : x >= 0x1p63 ? INT64_MAX : (int64_t)x;
-}
-static inline uint64_t saturate_u64(double x) {
-    if (!(x > 0)) return 0;
-    return x >= 0x1p64 ? UINT64_MAX : (uint64_t)x;
-}
-
-#define divide_signed(a, b) ((b) == 0 ? 0 : (b) == -1 ? (__typeof__(a))(0 - (uint64_t)(a)) : (a) / (b))
-#define remainder_signed(a, b) ((b) == 0 || (b) == -1 ? 0 : (a) % (b))
 
 /* An element's address; integer arithmetic, because a hoisted row may lie outside the array when no element of it is used. */
 static inline void *element(const unsigned char *row, int64_t index, uint64_t bytes) {
@@ -106,6 +53,7 @@ int32_t QN__LOOP(qn__run *run, const void *const **handlers) {
     qn__frame *const frame = run->frame;
     const volatile int32_t *const stop = frame->stop;
     const qn__bytecode_instr *ins = run->threaded->code;
+    int64_t strip = 0; /* points of the running strip */
     int32_t kind;
 
 #ifdef QN__LOOP_COUNTS
@@ -128,7 +76,7 @@ int32_t QN__LOOP(qn__run *run, const void *const **handlers) {
 #define D slot[ins->d]
 #define JUMP_BACK()                                                                                                    \
     do {                                                                                                               \
-        if (__builtin_expect(*stop != 0, 0)) goto stopped_jump;                                                        \
+        if (__builtin_expect(__atomic_load_n(stop, __ATOMIC_RELAXED) != 0, 0)) goto stopped_jump;                                                        \
         ins += ins->jump;                                                                                              \
         DISPATCH();                                                                                                    \
     } while (0)
@@ -207,7 +155,7 @@ do_LOOP_LANES: {
     NEXT();
 }
 do_POLL:
-    if (__builtin_expect(*stop != 0, 0)) goto stopped_next;
+    if (__builtin_expect(__atomic_load_n(stop, __ATOMIC_RELAXED) != 0, 0)) goto stopped_next;
     NEXT();
 
     DO(LOAD_8, A.u32 = *(memory_8 *)element(B.ptr, C.i64, 1))
@@ -260,6 +208,57 @@ do_CHECK:
         run->extent = C.i64;
         goto fault;
     }
+    NEXT();
+
+do_STRIP_BEGIN: {
+    uint64_t left = B.u64 - A.u64;
+    strip = left < QN__STRIP ? (int64_t)left : QN__STRIP;
+    NEXT();
+}
+do_STRIP_LOOP:
+    A.i64 += strip;
+    if (A.i64 < B.i64) JUMP_BACK();
+    NEXT();
+do_VECTOR:
+#ifdef QN__LOOP_COUNTS
+    run->threaded->counts[ins + 1 - run->threaded->code] += (uint64_t)strip;
+#endif
+    ((qn__strip_function)(uintptr_t)ins[1].op)(strip, A.ptr, B.ptr, C.ptr, D.ptr);
+    ins += 2;
+    DISPATCH();
+    DO(POINT_8, A.ptr = element(B.ptr, C.i64 + (int16_t)ins->d, 1))
+    DO(POINT_16, A.ptr = element(B.ptr, C.i64 + (int16_t)ins->d, 2))
+    DO(POINT_32, A.ptr = element(B.ptr, C.i64 + (int16_t)ins->d, 4))
+    DO(POINT_64, A.ptr = element(B.ptr, C.i64 + (int16_t)ins->d, 8))
+do_IOTA: {
+    memory_64 *vector = (memory_64 *)(void *)A.ptr;
+    uint64_t first = B.u64;
+    for (int64_t i = 0; i < strip; i++) vector[i] = first + (uint64_t)i;
+    NEXT();
+}
+do_BROADCAST_32: {
+    memory_32 *vector = (memory_32 *)(void *)A.ptr;
+    for (int i = 0; i < QN__STRIP; i++) vector[i] = B.u32;
+    NEXT();
+}
+do_BROADCAST_64: {
+    memory_64 *vector = (memory_64 *)(void *)A.ptr;
+    for (int i = 0; i < QN__STRIP; i++) vector[i] = B.u64;
+    NEXT();
+}
+do_VECTOR_CELL: /* these stand in a VECTOR's second cell */
+do_GATHER_8:
+do_GATHER_16:
+do_GATHER_32:
+do_GATHER_64:
+do_SPREAD_8:
+do_SPREAD_16:
+do_SPREAD_32:
+do_SPREAD_64:
+do_PACK_8:
+do_PACK_16:
+do_PACK_32:
+do_PACK_64:
     NEXT();
 
 #define FILL(bits)                                                                                                     \

@@ -15,9 +15,10 @@ typedef struct maker {
     qn__builder b;
     uint64_t state;
     qn__value pool[POOL];
+    qn__value row[2]; /* the point's indices */
     uint32_t count;
     uint32_t depth, budget;
-    bool faults, in_point, in_reduce;
+    bool faults, in_point, in_reduce, straight; /* straight: no control flow in points */
 } maker;
 
 uint64_t random_next(uint64_t *state) { /* splitmix64 */
@@ -113,7 +114,8 @@ static void load(maker *m) {
     uint32_t array = pick(m, 3);
     qn__value index[3];
     for (uint32_t d = 0; d < random_array_rank[array]; d++) {
-        index[d] = index_value(m);
+        index[d] = m->straight && m->in_point && pick(m, 3) ? m->row[d + 1 == random_array_rank[array]] : index_value(m);
+        if (index[d] == m->row[0] || index[d] == m->row[1]) continue;
         if (pick(m, 3) == 0) { /* i + 1 of an index below 7 */
             index[d] = qn__build_binary(&m->b, QN__OP_AND, index[d], qn__build_i64(&m->b, 6));
             index[d] = qn__build_binary(&m->b, QN__OP_ADD, index[d], qn__build_i64(&m->b, 1));
@@ -272,7 +274,7 @@ static void make_reduce(maker *m) {
 static void statements(maker *m, uint32_t count) {
     for (; count && m->budget; count--) {
         m->budget--;
-        uint32_t choice = pick(m, m->depth > 4 ? 20 : 28);
+        uint32_t choice = pick(m, m->straight && m->in_point ? 16 : m->depth > 4 ? 20 : 28);
         if (choice < 7) arithmetic(m);
         else if (choice < 9) unary(m);
         else if (choice < 11) fused(m);
@@ -312,11 +314,13 @@ static void make_parallel(maker *m) {
         qn__value index[2] = {qn__region_param(m->ir, regions[r], 0), qn__region_param(m->ir, regions[r], 1)};
         keep(m, index[0]);
         keep(m, index[1]);
+        m->row[0] = index[0];
+        m->row[1] = index[1];
         m->in_point = true;
         m->depth = 2;
         m->budget = 25 + pick(m, 120);
-        for (uint32_t l = 0; l < 2; l++) qn__build(&m->b, QN__OP_LOCAL_ZERO, NULL, 0, NULL, 0, NULL, 0, l);
-        statements(m, 4 + pick(m, 14));
+        for (uint32_t l = 0; l < 2 && !m->straight; l++) qn__build(&m->b, QN__OP_LOCAL_ZERO, NULL, 0, NULL, 0, NULL, 0, l);
+        statements(m, 4 + pick(m, m->straight ? 40 : 14));
         store_results(m, index);
         qn__build_yield(&m->b, NULL, 0);
         m->in_point = false;
@@ -327,7 +331,8 @@ static void make_parallel(maker *m) {
 
 qn__ir *random_ir(qn__arena *arena, uint64_t seed, bool faults) {
     static maker m;
-    m = (maker){.ir = qn__ir_create(arena, "random"), .state = seed * UINT64_C(0x2545F4914F6CDD1D) + 1, .faults = faults};
+    m = (maker){.ir = qn__ir_create(arena, "random"), .state = seed * UINT64_C(0x2545F4914F6CDD1D) + 1, .faults = faults,
+              .straight = seed % 3 == 0};
     m.b = (qn__builder){.ir = m.ir, .region = m.ir->body};
     for (uint32_t i = 0; i < RANDOM_ARRAYS; i++) {
         char name[2] = {(char)('a' + i), 0};
