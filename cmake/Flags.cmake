@@ -6,6 +6,9 @@ add_compile_options(-Wall -Wextra -Wconversion -Wshadow)
 if(QN_WERROR)
     add_compile_options(-Werror)
 endif()
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+    add_compile_options(-Wno-pass-failed) # a loop that sanitizers keep from being vectorised is no error
+endif()
 
 # The numeric contract: the C compiler must not contract a*b+c on its own, and sqrt may be one instruction.
 add_compile_options(-ffp-contract=off -fno-math-errno)
