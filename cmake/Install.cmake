@@ -4,15 +4,26 @@
 #   lib/libquern.so    the same with LLVM inside: a host that links it needs no LLVM.
 include(CMakePackageConfigHelpers)
 
-# The layers that exist, as one list; each is a static library.
-set(QN_LAYERS "")
-foreach(layer IN ITEMS quern quern_compiler quern_llvm quern_ptx quern_runtime quern_ir)
-    if(TARGET ${layer})
-        list(APPEND QN_LAYERS ${layer})
-    endif()
-endforeach()
+# The static libraries of this project that a target links, itself included: what belongs into the one archive.
+function(qn_collect_layers target found)
+    set(layers ${${found}})
+    list(APPEND layers ${target})
+    get_target_property(linked ${target} LINK_LIBRARIES)
+    foreach(library IN LISTS linked)
+        if(TARGET ${library} AND NOT library IN_LIST layers)
+            get_target_property(type ${library} TYPE)
+            if(type STREQUAL "STATIC_LIBRARY")
+                qn_collect_layers(${library} layers)
+            endif()
+        endif()
+    endforeach()
+    set(${found} ${layers} PARENT_SCOPE)
+endfunction()
 
 if(TARGET quern)
+    set(QN_LAYERS "")
+    qn_collect_layers(quern QN_LAYERS)
+    list(REMOVE_DUPLICATES QN_LAYERS)
     # One archive from the layers' objects: an MRI script for ar.
     set(qn_bundle ${PROJECT_BINARY_DIR}/install/libquern.a)
     set(qn_script "CREATE ${qn_bundle}\n")
