@@ -5,6 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 quern=${1:-build}/bin/quern
 data=examples/data
+export QUERN_CACHE= # every first call compiles
 
 printf '%-18s %-33s %12s %12s %9s %11s  %s\n' kernel data interpreted compiled speed-up 'first call' bytes
 failed=0

@@ -354,6 +354,7 @@ int main(int argc, char **argv) {
         else if (strcmp(argv[i], "--update") != 0) i++;
     }
     setenv("NO_COLOR", "1", 1);
+    setenv("QUERN_CACHE", "", 0); // every call compiles
     unsetenv("QUERN_THREADS");
     pthread_t threads[16];
     if (jobs < 1) jobs = 1;
