@@ -37,21 +37,19 @@ qn_type qn_type_from_name(const char *name) {
     return (qn_type)0;
 }
 
-static uint8_t dlpack_code(qn_type type) {
-    if (type == QN_BF16) return kDLBfloat;
-    switch ((qn__type_class)qn__type_table[type].type_class) {
-    case QN__CLASS_BOOL: return QN_DL_BOOL;
-    case QN__CLASS_SINT: return kDLInt;
-    case QN__CLASS_UINT: return kDLUInt;
-    case QN__CLASS_FLOAT: return kDLFloat;
-    case QN__CLASS_NONE: break;
-    }
-    return kDLOpaqueHandle;
-}
-
 DLDataType qn_type_to_dlpack(qn_type type) {
-    if (!known(type)) return (DLDataType){.code = kDLOpaqueHandle, .bits = 0, .lanes = 0};
-    return (DLDataType){.code = dlpack_code(type), .bits = qn__type_table[type].bits, .lanes = 1};
+    /* every call of a kernel looks here for each of its arguments: a table */
+#define X(name, ENUM, bits, class) [QN_##ENUM] = {CODE_##class(ENUM), bits, 1},
+#define CODE_BOOL(ENUM) QN_DL_BOOL
+#define CODE_SINT(ENUM) kDLInt
+#define CODE_UINT(ENUM) kDLUInt
+#define CODE_FLOAT(ENUM) (QN_##ENUM == QN_BF16 ? kDLBfloat : kDLFloat)
+    static const DLDataType types[] = {
+        {kDLOpaqueHandle, 0, 0},
+#include "ir/types.def"
+    };
+#undef X
+    return types[known(type) ? type : 0];
 }
 
 qn_type qn_type_from_dlpack(DLDataType type) {
@@ -75,6 +73,10 @@ qn_status qn__error(qn_error *error, qn_status status, const char *format, ...) 
 }
 
 qn_status qn__no_error(qn_error *error) {
-    if (error) memset(error, 0, sizeof *error);
+    if (!error) return QN_OK;
+    error->status = QN_OK; /* field by field: to clear the texts would take longer than a small call */
+    error->message[0] = error->path[0] = 0;
+    error->line = error->column = error->length = 0;
+    error->index = error->extent = error->iteration = 0;
     return QN_OK;
 }

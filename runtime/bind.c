@@ -21,18 +21,6 @@ qn__call_status qn__reject(qn__call_result *result, qn__call_status status, uint
     return status;
 }
 
-int64_t qn__array_bytes(uint32_t rank, const int64_t *extents, uint32_t bytes) {
-    int64_t product = bytes;
-    bool empty = false;
-    for (uint32_t d = 0; d < rank; d++) {
-        if (extents[d] < 0 || extents[d] >= QN__EXTENT_LIMIT) return -1;
-        empty = empty || extents[d] == 0;
-    }
-    for (uint32_t d = 0; d < rank && !empty; d++)
-        if (__builtin_mul_overflow(product, extents[d], &product) || product >= QN__BYTES_LIMIT) return -1;
-    return empty ? 0 : product;
-}
-
 /* --- dimension expressions ---------------------------------------------------------------------------------------- */
 
 static bool apply(uint8_t op, int64_t a, int64_t b, int64_t *value) {
@@ -238,7 +226,7 @@ static qn__call_status check_dims(const qn__signature *signature, const qn__argu
 
 qn__call_status qn__bind(const qn__signature *signature, const qn__argument *arguments, uint32_t argument_count,
                          int64_t *sizes, qn__call_result *result) {
-    memset(result, 0, sizeof *result);
+    qn__clear_result(result);
     if (argument_count != signature->parameter_count)
         return qn__reject(result, QN__CALL_ARGUMENT, 0, WHOLE, "%s takes %u arguments (inputs and outputs), found %u",
                           signature->name, signature->parameter_count, argument_count);

@@ -139,7 +139,7 @@ static int32_t allocate(qn__frame *frame, uint32_t array, const int64_t *extents
 
 static int32_t poll(qn__frame *frame) {
     const call *c = frame->runtime;
-    if (c->options.cancel && *c->options.cancel) return QN__FAULT_CANCELLED;
+    if (c->options.cancel && __atomic_load_n(c->options.cancel, __ATOMIC_RELAXED)) return QN__FAULT_CANCELLED;
     if (c->options.deadline && qn__now() >= c->options.deadline) return QN__FAULT_DEADLINE;
     return QN__FAULT_NONE;
 }
@@ -198,8 +198,9 @@ static qn__call_status place_given(call *c, uint32_t i) {
     uint32_t bytes = qn__type_bytes((qn__type)p->type);
     set_view(view, a->data, p->rank, a->extent);
     if (qn__usable_layout(a, bytes, is_written(p)) && !overlaps_written(c, i)) {
+        const int shift = __builtin_ctz(bytes); /* strides are multiples of a power of two */
         for (uint32_t d = 0; d < p->rank; d++)
-            if (a->extent[d] > 1) view->stride[d] = a->stride[d] / bytes;
+            if (a->extent[d] > 1) view->stride[d] = a->stride[d] >> shift;
         c->places[i].direct = true;
         return QN__CALL_OK;
     }
@@ -340,30 +341,6 @@ static qn__call_status finish(call *c) {
 
 /* --- faults ------------------------------------------------------------------------------------------------------- */
 
-static const char *kind_text(int32_t kind) {
-    switch ((qn__fault_kind)kind) {
-#define X(ENUM, text) case QN__FAULT_##ENUM: return text;
-#include "ir/faults.def"
-#undef X
-    case QN__FAULT_NONE:
-    case QN__FAULT_COUNT: break;
-    }
-    return "unknown fault";
-}
-
-void qn__fault_text(int32_t kind, const qn__fault *fault, char *out, size_t size) {
-    const char *text = kind_text(kind);
-    const int64_t index = fault->index, extent = fault->extent;
-    if (kind == QN__FAULT_INDEX)
-        snprintf(out, size, "%s: index %" PRId64 ", extent %" PRId64, text, index, extent);
-    else if (kind == QN__FAULT_MEMORY && extent)
-        snprintf(out, size, "%s: %" PRId64 " bytes for an array", text, extent);
-    else if ((kind == QN__FAULT_SHAPE || kind == QN__FAULT_DOMAIN || kind == QN__FAULT_SIZE) && (index || extent))
-        snprintf(out, size, "%s: %" PRId64 " and %" PRId64, text, index, extent);
-    else
-        snprintf(out, size, "%s", text);
-}
-
 static qn__call_status report_fault(call *c, int32_t kind) {
     qn__call_result *r = c->result;
     const qn__image *image = c->program->image;
@@ -386,17 +363,24 @@ static const volatile int32_t never = 0;
 static qn__call_status run(call *c) {
     qn__watch watch;
     bool watched = c->options.deadline != 0;
-    c->frame = (qn__frame){.scalars = c->scalars, .sizes = c->sizes, .views = c->views, .externs = c->options.externs,
-                           .stop = c->options.cancel ? c->options.cancel : &never, .services = &services, .runtime = c};
+    qn__frame *frame = &c->frame;
+    frame->scalars = c->scalars;
+    frame->sizes = c->sizes;
+    frame->views = c->views;
+    frame->externs = c->options.externs;
+    frame->stop = c->options.cancel ? c->options.cancel : &never;
+    frame->services = &services;
+    frame->fault = (qn__fault){0};
+    frame->runtime = c;
     int32_t kind = poll(&c->frame);
     if (kind) return report_fault(c, kind);
     if (watched) {
         qn__watch_start(&watch, c->options.deadline, c->options.cancel);
         c->frame.stop = &watch.stop;
     }
-    uint64_t start = qn__now();
+    uint64_t start = c->options.timed ? qn__now() : 0;
     kind = c->program->engine->run(c->program, &c->frame);
-    c->result->run_nanoseconds = qn__now() - start;
+    if (c->options.timed) c->result->run_nanoseconds = qn__now() - start;
     if (watched) qn__watch_end(&watch);
     return kind ? report_fault(c, kind) : QN__CALL_OK;
 }
@@ -419,24 +403,36 @@ enum { SMALL_TABLES = 4096 };
 qn__call_status qn__call(const qn__loaded *program, qn__argument *arguments, uint32_t argument_count,
                          const qn__call_options *options, qn__call_result *result) {
     const qn__signature *s = program->image->signature;
-    memset(result, 0, sizeof *result);
+    qn__clear_result(result);
     if (argument_count != s->parameter_count) return qn__bind(s, arguments, argument_count, NULL, result);
     tables t = measure(program->image, s);
     _Alignas(16) char small[SMALL_TABLES];
     char *memory = t.total <= sizeof small ? small : malloc(t.total);
     if (!memory) return qn__reject(result, QN__CALL_MEMORY, 0, UINT32_MAX, "out of memory");
-    memset(memory, 0, t.total);
-    call c = {.program = program, .signature = s, .arguments = arguments, .result = result};
-    if (options) c.options = *options;
+    static const qn__call_options usual = {0};
+    call c; /* field by field: clearing what is set anyway was a third of a small call */
+    c.program = program;
+    c.signature = s;
+    c.arguments = arguments;
+    c.result = result;
+    c.options = options ? *options : usual;
+    c.blocks = NULL;
+    c.block_count = c.block_capacity = 0;
     c.allocator = c.options.allocator ? c.options.allocator : &qn__allocator_malloc;
     c.views = (qn__view *)(void *)memory;
     c.scalars = (uint64_t *)(void *)(memory + t.scalars);
     c.sizes = (int64_t *)(void *)(memory + t.sizes);
     c.extents = (int64_t(*)[QN__MAX_RANK])(void *)(memory + t.extents);
     c.places = (place *)(void *)(memory + t.places);
+    for (uint32_t i = 0; i < s->parameter_count; i++) {
+        c.places[i].start = NULL;
+        c.places[i].given = c.places[i].direct = false;
+        c.places[i].scalar = 0;
+    }
+    for (uint32_t i = 0; i < program->image->array_count; i++) c.views[i].data = NULL;
     if (!prepare(&c) && !run(&c)) finish(&c);
     while (c.block_count) free_block(&c, &c.blocks[c.block_count - 1]);
-    free(c.blocks);
+    if (c.blocks) free(c.blocks);
     if (memory != small) free(memory);
     return result->status;
 }

@@ -60,7 +60,7 @@ typedef struct qn__call_result {
     /* What the call did, for profiles. */
     uint64_t packed_bytes;         /* copied because of strides, alignment or overlap, in and out */
     uint64_t allocated_bytes;
-    uint64_t run_nanoseconds;      /* the kernel itself */
+    uint64_t run_nanoseconds;      /* the kernel itself, where the options ask for it; else 0 */
 } qn__call_result;
 
 typedef struct qn__call_options {
@@ -68,6 +68,7 @@ typedef struct qn__call_options {
     void *const *externs;            /* host functions, in the order of image->externs; may be NULL when there are none */
     const volatile int32_t *cancel;  /* not 0 ends the call with CANCELLED; may be NULL; another thread stores to it */
     uint64_t deadline;               /* CLOCK_MONOTONIC in ns at which the call ends with DEADLINE; 0: none */
+    bool timed;                      /* measure run_nanoseconds: two looks at the clock, which is half of what a small call costs */
 } qn__call_options;
 
 /* Runs the program. arguments: one per parameter of the signature, in its order (inputs and inouts, then outputs).
@@ -82,6 +83,16 @@ qn__call_status qn__bind(const qn__signature *signature, const qn__argument *arg
 
 /* The value of dimension expression `dim`. False when it overflows, divides by zero, or uses a symbol that is -1. */
 bool qn__dim_value(const qn__signature *signature, uint32_t dim, const int64_t *sizes, const uint64_t *scalars, int64_t *value);
+
+/* An argument without data, whose extents and strides are still to be set. */
+static inline void qn__clear_argument(qn__argument *a, uint8_t type, uint8_t rank) {
+    a->type = type;
+    a->rank = rank;
+    a->allocated = false;
+    a->bits = 0;
+    a->data = NULL;
+    a->bytes = 0;
+}
 
 /* Fills in an argument for a row-major array. */
 void qn__argument_array(qn__argument *argument, qn__type type, uint32_t rank, const int64_t *extents, void *data);

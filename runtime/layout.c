@@ -71,16 +71,29 @@ void qn__touched(const qn__argument *argument, uint32_t bytes, uintptr_t *first,
 }
 
 bool qn__usable_layout(const qn__argument *argument, uint32_t bytes, bool written) {
-    if ((uintptr_t)argument->data % bytes) return false;
+    const uint32_t fraction = bytes - 1; /* sizes are powers of two, and a division takes as long as the rest of this */
+    if ((uintptr_t)argument->data & fraction) return false;
     int64_t below = bytes; /* bytes that the dimensions behind this one cover */
     for (uint32_t d = argument->rank; d-- > 0;) {
         int64_t extent = argument->extent[d], stride = argument->stride[d];
         if (extent == 0) return true;
         if (extent == 1) continue;
-        if (stride < 0 || stride % bytes) return false;
+        if (stride < 0 || (stride & fraction)) return false;
         if (d + 1 == argument->rank && stride != bytes) return false;
         if (written && stride < below) return false;
         if (stride * (extent - 1) + bytes > below) below = stride * (extent - 1) + bytes;
     }
     return true;
+}
+
+int64_t qn__array_bytes(uint32_t rank, const int64_t *extents, uint32_t bytes) {
+    int64_t product = bytes;
+    bool empty = false;
+    for (uint32_t d = 0; d < rank; d++) {
+        if (extents[d] < 0 || extents[d] >= QN__EXTENT_LIMIT) return -1;
+        empty = empty || extents[d] == 0;
+    }
+    for (uint32_t d = 0; d < rank && !empty; d++)
+        if (__builtin_mul_overflow(product, extents[d], &product) || product >= QN__BYTES_LIMIT) return -1;
+    return empty ? 0 : product;
 }
