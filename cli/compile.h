@@ -20,6 +20,10 @@ int cli_source_open(cli_source *source, const cli_options *options);
 int cli_source_compile(cli_source *source, const cli_options *options);
 void cli_source_close(cli_source *source);
 
+/* What stands before and behind the prototypes of a header. */
+void cli_header_begin(qn__text *out, const char *file, const char *writer);
+void cli_header_end(qn__text *out);
+
 /* The types of --type. */
 int cli_types(const cli_options *options, qn_type types[CLI_MAX_TYPES], size_t *count);
 

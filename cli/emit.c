@@ -76,17 +76,21 @@ static int add_prototype(cli_source *source, const cli_options *options, qn__tex
     return QN_OK;
 }
 
-static const char header_head[] =
-    " * Each is a function of an object that quern emit --object writes, and what qn_kernel_function gives as a pointer.\n"
-    " * Arrays are row-major; the sizes behind them count elements. The result is a qn_status; error may be NULL. */\n"
-    "#pragma once\n#include <quern/quern.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n";
+void cli_header_begin(qn__text *out, const char *file, const char *writer) {
+    qn__text_format(out, "/* Kernels of %s as C functions, written by %s.\n"
+                    " * Each is a function of an object that quern emit --object or quern build writes, and what qn_kernel_function gives as a pointer.\n"
+                    " * Arrays are row-major; the sizes behind them count elements. The result is a qn_status; error may be NULL. */\n"
+                    "#pragma once\n#include <quern/quern.h>\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n", strstr(file, "*/") ? "a file" : file, writer);
+}
+
+void cli_header_end(qn__text *out) { qn__text_add_string(out, "\n#ifdef __cplusplus\n}\n#endif\n"); }
 
 /* One kernel where one is named, else all of the file, each for its usual types. */
 static int emit_header(cli_source *source, const cli_options *options, qn__text *out) {
     const char *slash = strrchr(options->file, '/'), *file = slash ? slash + 1 : options->file;
     size_t count = 0;
     int status = QN_OK;
-    qn__text_format(out, "/* Kernels of %s as C functions, written by quern emit --header.\n%s", strstr(file, "*/") ? "a file" : file, header_head);
+    cli_header_begin(out, file, "quern emit --header");
     if (options->kernel) {
         status = add_prototype(source, options, out);
     } else {
@@ -100,7 +104,7 @@ static int emit_header(cli_source *source, const cli_options *options, qn__text 
             status = add_prototype(source, &one, out);
         }
     }
-    qn__text_add_string(out, "\n#ifdef __cplusplus\n}\n#endif\n");
+    cli_header_end(out);
     return status;
 }
 

@@ -72,8 +72,9 @@ static bool make_tables(qn__emitter *e) {
 enum { SYMBOL = 1024 };
 static const char raw_prefix[] = QN__RAW_PREFIX, externs_prefix[] = "quern_externs_";
 
-static void symbol_name(const qn__ir *ir, const char *prefix, char *out, size_t size) {
-    size_t n = (size_t)snprintf(out, size, "%s%s", prefix, ir->name ? ir->name : "kernel");
+static void symbol_name(const qn__ir *ir, const qn__llvm_options *options, const char *prefix, char *out, size_t size) {
+    const char *suffix = options && options->suffix ? options->suffix : "";
+    size_t n = (size_t)snprintf(out, size, "%s%s%s", prefix, ir->name ? ir->name : "kernel", suffix);
     if (n >= size) n = size - 1;
     for (size_t i = 0; i < n; i++) {
         char c = out[i];
@@ -125,9 +126,17 @@ static void emit_kernel(qn__emitter *e) {
 
 static void emit_raw(qn__emitter *e) {
     char symbol[SYMBOL], externs[SYMBOL];
-    symbol_name(e->ir, raw_prefix, symbol, sizeof symbol);
-    symbol_name(e->ir, externs_prefix, externs, sizeof externs);
+    symbol_name(e->ir, e->options, raw_prefix, symbol, sizeof symbol);
+    symbol_name(e->ir, e->options, externs_prefix, externs, sizeof externs);
     e->raw = qn__emit_raw(e, symbol, externs);
+}
+
+/* Variants are reached through the dispatching object only. */
+static void hide_symbols(qn__emitter *e) {
+    for (LLVMValueRef f = LLVMGetFirstFunction(e->module); f; f = LLVMGetNextFunction(f))
+        if (!LLVMIsDeclaration(f) && LLVMGetLinkage(f) == LLVMExternalLinkage) LLVMSetVisibility(f, LLVMHiddenVisibility);
+    for (LLVMValueRef g = LLVMGetFirstGlobal(e->module); g; g = LLVMGetNextGlobal(g))
+        if (!LLVMIsDeclaration(g) && LLVMGetLinkage(g) == LLVMExternalLinkage) LLVMSetVisibility(g, LLVMHiddenVisibility);
 }
 
 static bool verified(qn__emitter *e) {
@@ -197,7 +206,7 @@ static bool add_assembly(qn__emitter *e, qn__text *out) {
 
 static const char *keep_name(qn__emitter *e, const char *prefix) {
     char name[SYMBOL];
-    symbol_name(e->ir, prefix, name, sizeof name);
+    symbol_name(e->ir, e->options, prefix, name, sizeof name);
     const char *copy = qn__arena_copy_string(e->ir->arena, name, strlen(name));
     if (!copy) qn__fail(e, "out of memory");
     return copy;
@@ -232,6 +241,7 @@ static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *opti
     if (!make_scopes(e)) return false;
     emit_kernel(e);
     if (!e->failed) emit_raw(e);
+    if (e->options->suffix) hide_symbols(e);
     if (e->failed) return false;
     return !e->options->verify || verified(e);
 }
@@ -246,7 +256,7 @@ static bool finish(qn__emitter *e, bool done, const char **message) {
 bool qn__llvm_emit(const qn__ir *ir, const qn__llvm_options *options, qn__image *image, const char **message) {
     qn__emitter e;
     char symbol[SYMBOL];
-    symbol_name(ir, "quern_", symbol, sizeof symbol);
+    symbol_name(ir, options, "quern_", symbol, sizeof symbol);
     return finish(&e, begin(&e, ir, options, symbol) && run_passes(&e) && fill_image(&e, symbol, image), message);
 }
 
@@ -254,7 +264,7 @@ bool qn__llvm_text(const qn__ir *ir, const qn__llvm_options *options, qn__llvm_s
                    const char **message) {
     qn__emitter e;
     char symbol[SYMBOL];
-    symbol_name(ir, "quern_", symbol, sizeof symbol);
+    symbol_name(ir, options, "quern_", symbol, sizeof symbol);
     bool done = begin(&e, ir, options, symbol);
     if (done && stage != QN__LLVM_RAW) done = run_passes(&e);
     if (done) done = stage == QN__LLVM_ASSEMBLY ? add_assembly(&e, out) : add_text(&e, out);

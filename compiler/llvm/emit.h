@@ -19,6 +19,7 @@ typedef struct qn__llvm_options {
     uint32_t width;       /* lanes of a stage's code: 0: chosen per stage; 1: scalar code; else a power of two, at most 64 */
     uint32_t level;       /* 0: no passes, 1: the short pipeline (the usual one), 2: a longer one */
     bool verify;          /* run LLVM's verifier on what was emitted */
+    const char *suffix;   /* behind all symbols of the object, which are then hidden (one of several variants); NULL: none */
 } qn__llvm_options;
 
 /* Compiles the kernel. options may be NULL: the host, chosen widths, level 1. The image's memory is of ir's arena.
@@ -29,6 +30,13 @@ bool qn__llvm_emit(const qn__ir *ir, const qn__llvm_options *options, qn__image 
 typedef enum qn__llvm_stage { QN__LLVM_RAW, QN__LLVM_OPTIMISED, QN__LLVM_ASSEMBLY } qn__llvm_stage;
 bool qn__llvm_text(const qn__ir *ir, const qn__llvm_options *options, qn__llvm_stage stage, qn__text *out,
                    const char **message);
+
+/* An object with one function for each name of `symbols` that is, from the moment it is loaded on, the variant for the processor it runs on: the one
+ * with the last suffix whose level qn__cpu_level() reaches (compiled from support/cpu_level.c, linked to it). Suffixes and levels ascend; the first level is 0.
+ * The bytes are of the arena. */
+typedef struct qn__llvm_variant { const char *suffix; int32_t level; } qn__llvm_variant;
+bool qn__llvm_dispatch(const char *const *symbols, size_t symbol_count, const qn__llvm_variant *variants, size_t variant_count,
+                       qn__arena *arena, const void **code, size_t *size, const char **message);
 
 /* What decides the code besides the IR, for cache keys: "LLVM 22.1.8 x86_64-... znver3 +avx2,...". */
 bool qn__llvm_describe(const qn__llvm_options *options, qn__text *out);
