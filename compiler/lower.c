@@ -1,8 +1,8 @@
 /* The kernel as a whole: functions first, callees before callers, then the kernel's head and its statements.
  *
- * The head defines what the signature names: a value per size symbol, per scalar parameter, and per dimension; dimensions that are
- * written alike share one value, so that equal extents are equal values. After a defect or a limit ir->failed is set: from
- * then on the builders do nothing and everything here unwinds. */
+ * The head defines what the signature names: a value per size symbol, per scalar parameter, and per dimension;
+ * dimensions that are written alike share one value, so that equal extents are equal values. After a defect or a limit
+ * ir->failed is set: from then on the builders do nothing and everything here unwinds. */
 #include "compiler/lower_private.h"
 
 /* ---- errors, depth, places ---- */
@@ -14,7 +14,8 @@ static void fail(qn__lowering *l, qn__diagnostic_id id, qn__node_id node, qn__sa
 }
 
 void qn__lower_internal(qn__lowering *l, qn__node_id node, const char *what) {
-    if (!l->ir->failed) fail(l, QN__DIAG_INTERNAL, node, QN__SAY(what)); /* after a failure values are missing everywhere */
+    if (!l->ir->failed)
+        fail(l, QN__DIAG_INTERNAL, node, QN__SAY(what)); /* after a failure values are missing everywhere */
 }
 
 void qn__lower_limit(qn__lowering *l, qn__node_id node, const char *what) {
@@ -35,7 +36,9 @@ bool qn__lower_enter(qn__lowering *l, qn__node_id node) {
     return true;
 }
 
-void qn__lower_leave(qn__lowering *l) { l->depth--; }
+void qn__lower_leave(qn__lowering *l) {
+    l->depth--;
+}
 
 void qn__lower_at(qn__lowering *l, qn__node_id node) {
     uint32_t *known = &l->locations[node - l->typed->item.first];
@@ -159,19 +162,22 @@ static qn__value dim_value(qn__lowering *l, qn__value *values, uint32_t dim) {
     for (uint32_t i = 0; i < s->dim_count; i++)
         if (values[i] && dims_equal(s, i, dim)) return values[dim] = values[i];
     if (d->op == QN__DIM_CONST) return values[dim] = qn__build_i64(&l->b, d->value);
-    if (d->op == QN__DIM_SCALAR)
-        return values[dim] = scalar_value(l, (uint32_t)d->value);
+    if (d->op == QN__DIM_SCALAR) return values[dim] = scalar_value(l, (uint32_t)d->value);
     if (d->op == QN__DIM_SYMBOL) return values[dim] = l->slots[s->parameter_count + (uint64_t)d->value];
     const qn__value left = dim_value(l, values, d->left), right = dim_value(l, values, d->right);
     if (!left || !right) return 0;
     return values[dim] = qn__build_binary(&l->b, dim_op((qn__dim_op)d->op), left, right);
 }
 
-static bool is_array(const qn__parameter *p) { return p->rank || p->kind != QN__PARAMETER_SCALAR; }
+static bool is_array(const qn__parameter *p) {
+    return p->rank || p->kind != QN__PARAMETER_SCALAR;
+}
 
 static void declare_parameters(qn__lowering *l) {
-    static const uint8_t kinds[] = {[QN__PARAMETER_SCALAR] = QN__ARRAY_IN, [QN__PARAMETER_IN] = QN__ARRAY_IN,
-                                    [QN__PARAMETER_INOUT] = QN__ARRAY_INOUT, [QN__PARAMETER_OUT] = QN__ARRAY_OUT};
+    static const uint8_t kinds[] = {[QN__PARAMETER_SCALAR] = QN__ARRAY_IN,
+                                    [QN__PARAMETER_IN] = QN__ARRAY_IN,
+                                    [QN__PARAMETER_INOUT] = QN__ARRAY_INOUT,
+                                    [QN__PARAMETER_OUT] = QN__ARRAY_OUT};
     const qn__signature *s = l->typed->signature;
     for (uint32_t i = 0; i < s->parameter_count; i++) {
         const qn__parameter *p = &s->parameters[i];
@@ -236,7 +242,8 @@ static bool lower_all(qn__lowering *l, const qn__typed *kernel) {
 
 qn__ir *qn__lower(const qn__checked *checked, const qn__typed *kernel, const qn__sources *sources, qn__arena *arena,
                   qn__diagnostic_sink *sink) {
-    qn__lowering l = {.arena = arena, .sink = sink, .sources = sources, .checked = checked, .ast = checked->ast, .depends_done = 1};
+    qn__lowering l = {
+        .arena = arena, .sink = sink, .sources = sources, .checked = checked, .ast = checked->ast, .depends_done = 1};
     if (lower_all(&l, kernel)) return l.ir;
     if (!l.failed) {
         const qn__diagnostic_id id = qn__arena_failed(arena) ? QN__DIAG_OUT_OF_MEMORY : QN__DIAG_INTERNAL;

@@ -1,8 +1,8 @@
 /* Elements of arrays and of local arrays.
  *
- * Every subscript is checked with check_index unless it is plainly inside: an index that counts from 0 to the very value that
- * is the dimension's extent, or the checker says so. Whatever else is provable is left to the passes.
- * Edge modes map a subscript into 0 .. extent - 1 by arithmetic, and are checked after it: an array without elements has no
+ * Every subscript is checked with check_index unless it is plainly inside: an index that counts from 0 to the very
+ * value that is the dimension's extent, or the checker says so. Whatever else is provable is left to the passes. Edge
+ * modes map a subscript into 0 .. extent - 1 by arithmetic, and are checked after it: an array without elements has no
  * edge. A constant edge is a guarded load. */
 #include "compiler/lower_private.h"
 
@@ -15,7 +15,8 @@ static uint32_t array_of(const qn__lowering *l, uint32_t variable) {
 /* A plain index that runs over exactly this extent. */
 static bool is_inside(const qn__lowering *l, qn__node_id subscript, qn__value extent) {
     const qn__typed_node *n = qn__lower_node(l, subscript);
-    if (qn__ast_kind_of(l->ast, subscript) != QN__AST_NAME || n->meaning != QN__MEANS_VARIABLE || !l->variables) return false;
+    if (qn__ast_kind_of(l->ast, subscript) != QN__AST_NAME || n->meaning != QN__MEANS_VARIABLE || !l->variables)
+        return false;
     const qn__lower_variable *v = &l->variables[n->ref];
     return v->from_zero && v->end && v->end == extent;
 }
@@ -46,7 +47,8 @@ static qn__value clamp(qn__lowering *l, qn__value index, qn__value extent) {
     return qn__build_binary(b, QN__OP_MAX, qn__build_binary(b, QN__OP_MIN, index, last), qn__build_i64(b, 0));
 }
 
-/* clamp: the nearest element. wrap: the array repeats. mirror: the array and its mirror image repeat (b a | a b c | c b). */
+/* clamp: the nearest element. wrap: the array repeats. mirror: the array and its mirror image repeat (b a | a b c | c
+ * b). */
 static qn__value map_subscript(qn__lowering *l, uint8_t edge, qn__value index, qn__value extent) {
     qn__builder *b = &l->b;
     const qn__value one = qn__build_i64(b, 1);
@@ -114,8 +116,10 @@ qn__value qn__lower_load(qn__lowering *l, qn__node_id node) {
         for (uint32_t d = 0; d < variable->rank; d++) {
             const qn__node_id subscript = qn__lower_child(l, node, d);
             const qn__value extent = l->ir->arrays[array].extent[d];
-            if (qn__lower_is_interior(l, subscript)) inside |= 1u << d;
-            else if (!is_inside(l, subscript, extent)) index[d] = map_subscript(l, variable->edge, index[d], extent);
+            if (qn__lower_is_interior(l, subscript))
+                inside |= 1u << d;
+            else if (!is_inside(l, subscript, extent))
+                index[d] = map_subscript(l, variable->edge, index[d], extent);
         }
     }
     if (!(n->flags & QN__UNCHECKED)) check_subscripts(l, node, array, variable->rank, index, inside);
@@ -181,7 +185,8 @@ void qn__lower_place_of(qn__lowering *l, qn__node_id node, uint32_t variable, bo
     place->rank = l->typed->variables[variable].rank;
     if (!place->rank) return;
     if (!subscripts(l, node, place->rank, place->index)) return;
-    if (local) check_local(l, node, variable, place->index);
+    if (local)
+        check_local(l, node, variable, place->index);
     else if (!(qn__lower_node(l, node)->flags & QN__UNCHECKED))
         check_subscripts(l, node, l->variables[variable].array, place->rank, place->index, checked);
     qn__lower_at(l, node);

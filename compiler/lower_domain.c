@@ -1,5 +1,5 @@
-/* Domains of stages: ranges of indices, the regions of parallel operations, the check that a written domain stays inside the
- * array that it writes, and the temporary arrays that keep value semantics. */
+/* Domains of stages: ranges of indices, the regions of parallel operations, the check that a written domain stays
+ * inside the array that it writes, and the temporary arrays that keep value semantics. */
 #include "compiler/lower_private.h"
 
 /* ---- ranges ---- */
@@ -79,7 +79,8 @@ static void check_dimension(qn__lowering *l, qn__node_id place, qn__value lo, qn
     qn__lower_check(l, QN__FAULT_DOMAIN, qn__build_binary(b, QN__OP_OR, empty, inside), culprit, extent);
 }
 
-void qn__lower_domain_check(qn__lowering *l, uint32_t target, qn__node_id node, uint32_t variable, qn__value lo, qn__value hi) {
+void qn__lower_domain_check(qn__lowering *l, uint32_t target, qn__node_id node, uint32_t variable, qn__value lo,
+                            qn__value hi) {
     const qn__typed_target *t = &l->typed->targets[target];
     const bool binds = qn__ast_kind_of(l->ast, node) == QN__AST_LET_ARRAY;
     if (qn__ast_kind_of(l->ast, node) != QN__AST_INDEX && !binds) return;
@@ -89,7 +90,8 @@ void qn__lower_domain_check(qn__lowering *l, uint32_t target, qn__node_id node, 
         const qn__node_id subscript = qn__lower_child(l, list, d);
         const qn__ast_kind kind = qn__ast_kind_of(l->ast, subscript);
         const qn__typed_node *n = qn__lower_node(l, subscript);
-        if ((kind != QN__AST_NAME && kind != QN__AST_BINDING) || n->meaning != QN__MEANS_VARIABLE || n->ref != variable) continue;
+        if ((kind != QN__AST_NAME && kind != QN__AST_BINDING) || n->meaning != QN__MEANS_VARIABLE || n->ref != variable)
+            continue;
         if (!(qn__lower_node(l, node)->flags & QN__UNCHECKED))
             check_dimension(l, subscript, lo, hi, l->ir->arrays[array].extent[d]);
         l->checked_dims[target] |= (uint8_t)(1u << d);
@@ -98,7 +100,8 @@ void qn__lower_domain_check(qn__lowering *l, uint32_t target, qn__node_id node, 
 
 /* ---- parallel regions ---- */
 
-void qn__lower_points_begin(qn__lowering *l, qn__lower_region *r, const qn__typed_stage *stage, const qn__lower_domain *domain) {
+void qn__lower_points_begin(qn__lowering *l, qn__lower_region *r, const qn__typed_stage *stage,
+                            const qn__lower_domain *domain) {
     qn__type types[QN__MAX_RANK];
     for (uint32_t i = 0; i < domain->rank; i++) types[i] = QN__TYPE_I64;
     r->region = qn__lower_open(l, types, domain->rank, &r->outer);
@@ -136,8 +139,10 @@ static void write_whole(qn__lowering *l, whole what, uint32_t to, uint32_t from,
     qn__lower_domain_box(l, to, &domain);
     if (domain.rank) qn__lower_points_begin(l, &r, NULL, &domain);
     for (uint32_t d = 0; d < domain.rank; d++) index[d] = qn__region_param(l->ir, r.region, d);
-    if (what == NEUTRAL) value = qn__lower_neutral(l, op, type);
-    else value = qn__build_load(&l->b, from, index, domain.rank);
+    if (what == NEUTRAL)
+        value = qn__lower_neutral(l, op, type);
+    else
+        value = qn__build_load(&l->b, from, index, domain.rank);
     if (what == CONVERT) value = qn__lower_cast(l, value, type);
     qn__build_store(&l->b, to, index, domain.rank, value);
     if (!domain.rank) return;

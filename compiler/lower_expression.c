@@ -1,7 +1,7 @@
 /* Expressions: each becomes instructions at the builder's place, in the order left to right, and values.
  *
- * Most expressions have one value. Calls of functions with several results, argmin and argmax over several indices, and blocks
- * and ifs that end in such, have more: qn__lower_values serves both. */
+ * Most expressions have one value. Calls of functions with several results, argmin and argmax over several indices, and
+ * blocks and ifs that end in such, have more: qn__lower_values serves both. */
 #include "compiler/lower_private.h"
 
 #include <string.h>
@@ -105,9 +105,12 @@ static void call(qn__lowering *l, qn__node_id node, qn__value *results, uint32_t
 qn__value qn__lower_combine(qn__lowering *l, qn__node_id node, qn__value a, qn__value b) {
     const qn__typed_node *n = qn__lower_node(l, node);
     qn__value result = 0;
-    if (n->meaning == QN__MEANS_FUNCTION) qn__lower_call(l, node, n->ref, (qn__value[]){a, b}, 2, &result, 1);
-    else if (n->meaning == QN__MEANS_OP && n->ref < QN__OP_COUNT) result = qn__lower_binary(l, (qn__op)n->ref, a, b, 0);
-    else qn__lower_internal(l, node, "a reduction without an operation");
+    if (n->meaning == QN__MEANS_FUNCTION)
+        qn__lower_call(l, node, n->ref, (qn__value[]){a, b}, 2, &result, 1);
+    else if (n->meaning == QN__MEANS_OP && n->ref < QN__OP_COUNT)
+        result = qn__lower_binary(l, (qn__op)n->ref, a, b, 0);
+    else
+        qn__lower_internal(l, node, "a reduction without an operation");
     return result;
 }
 
@@ -154,7 +157,8 @@ static qn__op binary_op(qn__ast_binary op) {
 static qn__value binary(qn__lowering *l, qn__node_id node) {
     const qn__typed_node *n = qn__lower_node(l, node);
     const qn__ast_binary written = (qn__ast_binary)qn__ast_get(l->ast, node)->op;
-    const qn__node_id left = qn__lower_child(l, node, QN__BINARY_LEFT), right = qn__lower_child(l, node, QN__BINARY_RIGHT);
+    const qn__node_id left = qn__lower_child(l, node, QN__BINARY_LEFT),
+                      right = qn__lower_child(l, node, QN__BINARY_RIGHT);
     const qn__op op = binary_op(written);
     const qn__value a = qn__lower_expression(l, left);
     qn__lower_at(l, node);
@@ -178,7 +182,8 @@ static qn__value binary(qn__lowering *l, qn__node_id node) {
 /* ---- if and block ---- */
 
 static void if_value(qn__lowering *l, qn__node_id node, qn__value *results, uint32_t count) {
-    const qn__node_id yes = qn__lower_child(l, node, QN__IF_VALUE_THEN), no = qn__lower_child(l, node, QN__IF_VALUE_ELSE);
+    const qn__node_id yes = qn__lower_child(l, node, QN__IF_VALUE_THEN),
+                      no = qn__lower_child(l, node, QN__IF_VALUE_ELSE);
     const qn__value condition = qn__lower_expression(l, qn__lower_child(l, node, QN__IF_VALUE_CONDITION));
     qn__lower_at(l, node);
     uint32_t slot_count = 0;

@@ -1,13 +1,13 @@
 /* SSA form through structured control flow: which slots a piece of the tree assigns, and the joining of their values.
  *
- * A branch is lowered into a region of its own. At its end the values of the slots that either branch assigned and that differ
- * become results of the `if`, or, when both branches are few cheap instructions without effects, of selects after their
- * instructions have been moved to where the `if` would stand. */
+ * A branch is lowered into a region of its own. At its end the values of the slots that either branch assigned and that
+ * differ become results of the `if`, or, when both branches are few cheap instructions without effects, of selects
+ * after their instructions have been moved to where the `if` would stand. */
 #include "compiler/lower_private.h"
 
 enum {
-    SELECT_COST = 24,  /* of both branches together: about what a mispredicted branch costs */
-    EXPENSIVE = 8      /* of a division or root, in cheap operations */
+    SELECT_COST = 24, /* of both branches together: about what a mispredicted branch costs */
+    EXPENSIVE = 8     /* of a division or root, in cheap operations */
 };
 
 /* ---- slots ---- */
@@ -49,7 +49,8 @@ static void add_targets(qn__lowering *l, slot_list *list, qn__node_id assign) {
     for (uint32_t i = 0; i < qn__ast_count(l->ast, targets); i++) {
         const qn__node_id target = qn__lower_child(l, targets, i);
         const qn__typed_node *n = qn__lower_node(l, target);
-        if (qn__ast_kind_of(l->ast, target) == QN__AST_NAME && n->meaning == QN__MEANS_VARIABLE) add_slot(l, list, n->ref);
+        if (qn__ast_kind_of(l->ast, target) == QN__AST_NAME && n->meaning == QN__MEANS_VARIABLE)
+            add_slot(l, list, n->ref);
     }
 }
 
@@ -118,15 +119,18 @@ void qn__lower_splice(qn__lowering *l, qn__region_ref region) {
     if (ir->failed || !from->first) return;
     for (qn__instr_ref ref = from->first; ref; ref = ir->instrs[ref].next) ir->instrs[ref].region = l->b.region;
     ir->instrs[from->first].previous = to->last;
-    if (to->last) ir->instrs[to->last].next = from->first;
-    else to->first = from->first;
+    if (to->last)
+        ir->instrs[to->last].next = from->first;
+    else
+        to->first = from->first;
     to->last = from->last;
     from->first = from->last = 0;
 }
 
 /* ---- if ---- */
 
-void qn__lower_if_begin(qn__lowering *l, qn__lower_if *f, qn__value condition, const uint32_t *slots, uint32_t slot_count) {
+void qn__lower_if_begin(qn__lowering *l, qn__lower_if *f, qn__value condition, const uint32_t *slots,
+                        uint32_t slot_count) {
     *f = (qn__lower_if){.condition = condition, .slots = slots, .slot_count = slot_count};
     f->before = QN__ARENA_ARRAY(l->arena, qn__value, slot_count);
     if (!f->before) {
@@ -161,8 +165,10 @@ void qn__lower_if_else(qn__lowering *l, qn__lower_if *f, const qn__value *result
 }
 
 static void join(qn__lowering *l, qn__lower_if *f, uint32_t i, qn__value value, qn__value *joined) {
-    if (i < f->slot_count) l->slots[f->slots[i]] = value;
-    else joined[i - f->slot_count] = value;
+    if (i < f->slot_count)
+        l->slots[f->slots[i]] = value;
+    else
+        joined[i - f->slot_count] = value;
 }
 
 static void join_selects(qn__lowering *l, qn__lower_if *f, qn__value *joined) {
@@ -193,8 +199,7 @@ static void join_if(qn__lowering *l, qn__lower_if *f, qn__value *joined) {
         qn__builder b = {.ir = l->ir, .region = f->regions[k], .location = l->b.location};
         qn__build_yield(&b, yields[k], differing);
     }
-    const qn__instr_ref ref =
-        qn__build(&l->b, QN__OP_IF, &f->condition, 1, types, differing, f->regions, 2, 0);
+    const qn__instr_ref ref = qn__build(&l->b, QN__OP_IF, &f->condition, 1, types, differing, f->regions, 2, 0);
     if (!ref) return;
     for (uint32_t i = 0, k = 0; i < count; i++) {
         const bool same = f->values[0][i] == f->values[1][i];

@@ -1,8 +1,9 @@
 /* Stages that read over an edge are split into an interior, where no subscript needs to be mapped, and a border.
  *
  * A subscript is followed when it is an index of the stage plus something between two constants: constants, indices of
- * reductions and loops with constant ranges, their sums, differences and products with constants. The interior is the box of all
- * points for which every such subscript of every array with an edge is inside. Both regions compute the same values. */
+ * reductions and loops with constant ranges, their sums, differences and products with constants. The interior is the
+ * box of all points for which every such subscript of every array with an edge is inside. Both regions compute the same
+ * values. */
 #include "compiler/lower_private.h"
 
 enum {
@@ -45,8 +46,9 @@ static bool constant_range(const qn__lowering *l, uint32_t variable, form *f) {
         const qn__typed_index *index = &l->typed->indices[i];
         int64_t begin = 0, end;
         if (index->variable != variable) continue;
-        if (index->kind == QN__RANGE_OF ? !constant_extent(l, index->array, index->dimension, &end)
-                                        : !constant_node(l, index->begin, &begin) || !constant_node(l, index->end, &end))
+        if (index->kind == QN__RANGE_OF
+                ? !constant_extent(l, index->array, index->dimension, &end)
+                : !constant_node(l, index->begin, &begin) || !constant_node(l, index->end, &end))
             return false;
         *f = (form){.variable = QN__NO_REF, .low = begin, .high = end > begin ? end - 1 : begin};
         return true;
@@ -56,7 +58,8 @@ static bool constant_range(const qn__lowering *l, uint32_t variable, form *f) {
 
 static bool follow(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth, form *f);
 
-static bool follow_binary(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth, form *f) {
+static bool follow_binary(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth,
+                          form *f) {
     form a, b;
     if (!follow(l, stage, qn__lower_child(l, node, QN__BINARY_LEFT), depth, &a) ||
         !follow(l, stage, qn__lower_child(l, node, QN__BINARY_RIGHT), depth, &b))
@@ -120,8 +123,7 @@ static void require(qn__lowering *l, box *b, const form *f, qn__value extent) {
         if (l->typed->indices[b->stage->indices[i]].variable != f->variable) continue;
         qn__value *lo = &b->inner->bounds[2 * i], *hi = &b->inner->bounds[2 * i + 1];
         *lo = qn__build_binary(to, QN__OP_MAX, *lo, qn__build_i64(to, -f->low));
-        const qn__value limit =
-            f->high ? qn__build_binary(to, QN__OP_SUB, extent, qn__build_i64(to, f->high)) : extent;
+        const qn__value limit = f->high ? qn__build_binary(to, QN__OP_SUB, extent, qn__build_i64(to, f->high)) : extent;
         if (limit != *hi) *hi = qn__build_binary(to, QN__OP_MIN, *hi, limit);
     }
 }
@@ -130,8 +132,8 @@ static void visit(qn__lowering *l, box *b, qn__node_id node) {
     if (!node || b->nodes++ > NODE_LIMIT) return;
     const qn__typed_node *n = qn__lower_node(l, node);
     for (uint32_t i = 0; i < qn__ast_count(l->ast, node); i++) visit(l, b, qn__lower_child(l, node, i));
-    if (qn__ast_kind_of(l->ast, node) != QN__AST_INDEX || n->meaning != QN__MEANS_ARRAY || !(n->flags & QN__EDGE_READ) ||
-        n->flags & QN__UNCHECKED || l->variables[n->ref].array == QN__NO_REF)
+    if (qn__ast_kind_of(l->ast, node) != QN__AST_INDEX || n->meaning != QN__MEANS_ARRAY ||
+        !(n->flags & QN__EDGE_READ) || n->flags & QN__UNCHECKED || l->variables[n->ref].array == QN__NO_REF)
         return;
     for (uint32_t d = 0; d < qn__ast_count(l->ast, node) && d < QN__MAX_RANK; d++) {
         form f;
@@ -140,7 +142,8 @@ static void visit(qn__lowering *l, box *b, qn__node_id node) {
     }
 }
 
-bool qn__lower_interior(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain, qn__lower_domain *inner) {
+bool qn__lower_interior(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain,
+                        qn__lower_domain *inner) {
     if (stage->otherwise || stage->kind != QN__STAGE_POINTS || !l->typed->signature) return false;
     for (uint32_t i = 0; i < stage->target_count; i++)
         if (l->typed->targets[stage->first_target + i].scatter) return false;

@@ -136,13 +136,16 @@ static bool is_element(const qn__lowering *l, qn__node_id target) {
 
 /* The index's range, the initial value, and the check that what is written lies inside the target. */
 static void scan_head(qn__lowering *l, scan *s) {
-    const qn__node_id range = qn__lower_child(l, s->node, QN__SCAN_RANGE), init = qn__lower_child(l, s->node, QN__SCAN_INIT);
+    const qn__node_id range = qn__lower_child(l, s->node, QN__SCAN_RANGE),
+                      init = qn__lower_child(l, s->node, QN__SCAN_INIT);
     const qn__typed_node *n = qn__lower_node(l, s->node);
     const qn__typed_target *t = &l->typed->targets[s->target];
     qn__lower_index_range(l, qn__lower_node(l, range)->ref, &s->lo, &s->hi);
     qn__lower_at(l, s->node);
-    if (init) s->init = qn__lower_cast(l, qn__lower_expression(l, init), s->type);
-    else s->init = qn__lower_neutral(l, n->meaning == QN__MEANS_OP ? (qn__op)n->ref : QN__OP_ADD, s->type);
+    if (init)
+        s->init = qn__lower_cast(l, qn__lower_expression(l, init), s->type);
+    else
+        s->init = qn__lower_neutral(l, n->meaning == QN__MEANS_OP ? (qn__op)n->ref : QN__OP_ADD, s->type);
     qn__lower_at(l, s->node);
     if (l->ir->failed) return;
     if (is_element(l, t->node)) {
@@ -194,9 +197,12 @@ static qn__region_ref scan_emit(qn__lowering *l, const qn__typed_stage *stage, c
     qn__lower_place place = {.variable = t->array, .node = t->node, .rank = 1};
     qn__lower_bind_index(l, s->variable, iv, s->lo, s->hi);
     uint64_t begin = 1;
-    if (is_element(l, t->node)) qn__lower_target_place(l, s->target, &place);
-    else if (qn__is_const(l->ir, s->lo, &begin) && !begin) place.index[0] = iv;
-    else place.index[0] = qn__build_binary(&l->b, QN__OP_SUB, iv, s->lo);
+    if (is_element(l, t->node))
+        qn__lower_target_place(l, s->target, &place);
+    else if (qn__is_const(l->ir, s->lo, &begin) && !begin)
+        place.index[0] = iv;
+    else
+        place.index[0] = qn__build_binary(&l->b, QN__OP_SUB, iv, s->lo);
     qn__value value = qn__lower_cast(l, qn__region_param(l->ir, region, 1), (qn__type)qn__lower_node(l, s->node)->type);
     value = qn__lower_combined(l, stage->node, s->target, &place, value, false);
     qn__lower_place_store(l, &place, value);
@@ -227,8 +233,9 @@ void qn__lower_scan(qn__lowering *l, const qn__typed_stage *stage) {
     qn__lower_domain domain;
     qn__lower_domain_of(l, stage, &domain);
     for (uint32_t i = 0; i < domain.rank; i++)
-        qn__lower_domain_check(l, s.target, l->typed->targets[s.target].node, l->typed->indices[stage->indices[i]].variable,
-                               domain.bounds[2 * i], domain.bounds[2 * i + 1]);
+        qn__lower_domain_check(l, s.target, l->typed->targets[s.target].node,
+                               l->typed->indices[stage->indices[i]].variable, domain.bounds[2 * i],
+                               domain.bounds[2 * i + 1]);
     qn__lower_at(l, stage->node);
     qn__lower_copies(l, stage);
     if (domain.rank) {

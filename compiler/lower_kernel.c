@@ -13,7 +13,8 @@ static qn__region_ref block_region(qn__lowering *l, qn__node_id block) {
 }
 
 static void lower_loop(qn__lowering *l, qn__node_id node) {
-    const qn__node_id range = qn__lower_child(l, node, QN__LOOP_RANGE_RANGE), body = qn__lower_child(l, node, QN__LOOP_RANGE_BODY);
+    const qn__node_id range = qn__lower_child(l, node, QN__LOOP_RANGE_RANGE),
+                      body = qn__lower_child(l, node, QN__LOOP_RANGE_BODY);
     qn__value bounds[2];
     bounds[0] = qn__lower_index_value(l, qn__lower_child(l, range, QN__RANGE_BEGIN));
     bounds[1] = qn__lower_index_value(l, qn__lower_child(l, range, QN__RANGE_END));
@@ -21,7 +22,8 @@ static void lower_loop(qn__lowering *l, qn__node_id node) {
     const qn__type type = QN__TYPE_I64;
     qn__builder outer;
     const qn__region_ref region = qn__lower_open(l, &type, 1, &outer);
-    qn__lower_bind_index(l, qn__lower_range_variable(l, range), qn__region_param(l->ir, region, 0), bounds[0], bounds[1]);
+    qn__lower_bind_index(l, qn__lower_range_variable(l, range), qn__region_param(l->ir, region, 0), bounds[0],
+                         bounds[1]);
     qn__lower_kernel_block(l, body);
     qn__lower_at(l, node);
     qn__build_yield(&l->b, NULL, 0);
@@ -94,8 +96,10 @@ static void lower_statement(qn__lowering *l, qn__node_id node) {
     case QN__AST_LET_ARRAY:
     case QN__AST_FOR_BLOCK: qn__lower_stage(l, node); break;
     case QN__AST_LET:
-        if (n->meaning == QN__MEANS_STAGE) qn__lower_stage(l, node);
-        else qn__lower_bind_values(l, node);
+        if (n->meaning == QN__MEANS_STAGE)
+            qn__lower_stage(l, node);
+        else
+            qn__lower_bind_values(l, node);
         break;
     case QN__AST_LET_DECLARE: qn__lower_declare_array(l, node, n->ref); break;
     case QN__AST_LOOP_RANGE: lower_loop(l, node); break;

@@ -1,7 +1,8 @@
 /* Arithmetic as the language means it, on top of the IR's operations.
  *
- * f16 and bf16 are formats of storage: operands are converted to f32, the result is rounded back. Constants, selections, bit
- * patterns and conversions are left as they are. Divisors of integers are checked unless they are constants. */
+ * f16 and bf16 are formats of storage: operands are converted to f32, the result is rounded back. Constants,
+ * selections, bit patterns and conversions are left as they are. Divisors of integers are checked unless they are
+ * constants. */
 #include "compiler/lower_private.h"
 
 #include <math.h>
@@ -14,7 +15,9 @@ qn__value qn__lower_cast(qn__lowering *l, qn__value v, qn__type type) {
     return qn__build_cast(&l->b, QN__OP_CONVERT, type, v);
 }
 
-qn__value qn__lower_bool(qn__lowering *l, bool value) { return qn__build_const(&l->b, QN__TYPE_BOOL, value); }
+qn__value qn__lower_bool(qn__lowering *l, bool value) {
+    return qn__build_const(&l->b, QN__TYPE_BOOL, value);
+}
 
 /* Applies op to operands of one type; flags go to the instruction when it is done in the operands' own type. */
 static qn__value apply(qn__lowering *l, qn__op op, const qn__value *args, uint32_t count, uint16_t flags) {

@@ -1,7 +1,7 @@
 /* Statements of a point.
  *
- * A loop carries exactly the slots that it assigns. break and continue set flags, which are slots too: whatever follows a
- * statement that may set one is guarded by an `if`, and a `for` that can break becomes a `while`. */
+ * A loop carries exactly the slots that it assigns. break and continue set flags, which are slots too: whatever follows
+ * a statement that may set one is guarded by an `if`, and a `for` that can break becomes a `while`. */
 #include "compiler/lower_private.h"
 
 #include <string.h>
@@ -68,8 +68,7 @@ static void lower_var(qn__lowering *l, qn__node_id node) {
         return;
     }
     const qn__node_id written = qn__lower_child(l, node, QN__VAR_VALUE);
-    l->slots[variable] =
-        written ? qn__lower_expression(l, written) : qn__build_const(&l->b, (qn__type)v->type, 0);
+    l->slots[variable] = written ? qn__lower_expression(l, written) : qn__build_const(&l->b, (qn__type)v->type, 0);
 }
 
 /* ---- assignment ---- */
@@ -83,7 +82,8 @@ static qn__value combine(qn__lowering *l, qn__node_id assign, qn__value old, qn_
 }
 
 static void assign(qn__lowering *l, qn__node_id node) {
-    const qn__node_id targets = qn__lower_child(l, node, QN__ASSIGN_TARGETS), list = qn__lower_child(l, node, QN__ASSIGN_VALUES);
+    const qn__node_id targets = qn__lower_child(l, node, QN__ASSIGN_TARGETS),
+                      list = qn__lower_child(l, node, QN__ASSIGN_VALUES);
     const uint32_t count = qn__ast_count(l->ast, targets);
     const bool sets = qn__ast_get(l->ast, node)->op == QN__ASSIGN_OP_SET;
     qn__value values[QN__LOWER_RESULTS] = {0};
@@ -104,8 +104,10 @@ static void assign(qn__lowering *l, qn__node_id node) {
         values[i] = combine(l, node, old, values[i], qn__lower_list_product(l, list, i, count));
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (places[i].local) qn__lower_place_store(l, &places[i], values[i]);
-        else l->slots[places[i].variable] = values[i];
+        if (places[i].local)
+            qn__lower_place_store(l, &places[i], values[i]);
+        else
+            l->slots[places[i].variable] = values[i];
     }
 }
 
@@ -113,8 +115,10 @@ static void assign(qn__lowering *l, qn__node_id node) {
 
 static void lower_branch(qn__lowering *l, qn__node_id node) {
     if (!node) return;
-    if (qn__ast_kind_of(l->ast, node) == QN__AST_BLOCK) qn__lower_block(l, node);
-    else lower_statements(l, &node, 1);
+    if (qn__ast_kind_of(l->ast, node) == QN__AST_BLOCK)
+        qn__lower_block(l, node);
+    else
+        lower_statements(l, &node, 1);
 }
 
 static void lower_if(qn__lowering *l, qn__node_id node) {
@@ -215,7 +219,8 @@ static qn__value goes_on(qn__lowering *l, const loop_state *s, qn__value counts,
 }
 
 static void lower_while(qn__lowering *l, qn__node_id node) {
-    const qn__node_id condition = qn__lower_child(l, node, QN__WHILE_CONDITION), body = qn__lower_child(l, node, QN__WHILE_BODY);
+    const qn__node_id condition = qn__lower_child(l, node, QN__WHILE_CONDITION),
+                      body = qn__lower_child(l, node, QN__WHILE_BODY);
     loop_state s;
     if (!begin_loop(l, &s, condition, body, 0)) return;
     qn__value *initial = QN__ARENA_ARRAY(l->arena, qn__value, s.count);
@@ -297,8 +302,10 @@ static void lower_for(qn__lowering *l, qn__node_id node) {
 
 static void leave_loop(qn__lowering *l, qn__node_id node, bool is_break) {
     const uint32_t slot = !l->loop ? QN__NO_REF : is_break ? l->loop->broken : l->loop->skipped;
-    if (slot == QN__NO_REF) qn__lower_internal(l, node, "break or continue outside of a loop");
-    else l->slots[slot] = qn__lower_bool(l, true);
+    if (slot == QN__NO_REF)
+        qn__lower_internal(l, node, "break or continue outside of a loop");
+    else
+        l->slots[slot] = qn__lower_bool(l, true);
 }
 
 /* ---- all ---- */
@@ -316,8 +323,10 @@ static void lower_statement(qn__lowering *l, qn__node_id node) {
     case QN__AST_CONTINUE: leave_loop(l, node, false); break;
     case QN__AST_BLOCK: qn__lower_block(l, node); break;
     case QN__AST_ASSIGN:
-        if (qn__lower_node(l, node)->meaning == QN__MEANS_TARGET) qn__lower_target_assign(l, node);
-        else assign(l, node);
+        if (qn__lower_node(l, node)->meaning == QN__MEANS_TARGET)
+            qn__lower_target_assign(l, node);
+        else
+            assign(l, node);
         break;
     default: qn__lower_internal(l, node, "a statement that cannot stand in a point");
     }
@@ -347,8 +356,8 @@ static void lower_guarded(qn__lowering *l, const qn__node_id *list, uint32_t cou
     qn__lower_if_end(l, &f, NULL, NULL);
 }
 
-/* How many statements to guard together: all, so that they know why they are executed; up to the next that may set a flag where
- * a long row of such statements would nest too deep. */
+/* How many statements to guard together: all, so that they know why they are executed; up to the next that may set a
+ * flag where a long row of such statements would nest too deep. */
 static uint32_t guarded_count(const qn__lowering *l, const qn__node_id *list, uint32_t count) {
     if (l->depth < QN__LOWER_GUARDS) return count;
     for (uint32_t i = 0; i < count; i++)
@@ -362,8 +371,10 @@ static void lower_statements(qn__lowering *l, const qn__node_id *list, uint32_t 
         const qn__ast_kind kind = qn__ast_kind_of(l->ast, list[i]);
         n = guarded ? guarded_count(l, list + i, count - i) : 1;
         if (!qn__lower_enter(l, list[i])) return;
-        if (guarded) lower_guarded(l, list + i, n);
-        else lower_statement(l, list[i]);
+        if (guarded)
+            lower_guarded(l, list + i, n);
+        else
+            lower_statement(l, list[i]);
         qn__lower_leave(l);
         if (!guarded && (kind == QN__AST_BREAK || kind == QN__AST_CONTINUE)) return;
         guarded = guarded || (l->loop && qn__lower_escapes(l, list[i]));

@@ -1,9 +1,10 @@
 /* Reductions inside expressions: sum prod min max any all count argmin argmax, and reduce with a function.
  *
- * Several indices nest: sum(i, j: e) is sum(i: sum(j: e)). Each level is a `for` (terms in sequence) or a `reduce` (lanes).
- * Which one decides the order of rounding, hence the rule looks at nothing but what the program says: in sequence when there
- * is an enclosing parallel index and either some array read in the term has such an index in what its last subscript is computed
- * from, or none has the reduced index there. A variable that a loop changes counts as computed from every index.
+ * Several indices nest: sum(i, j: e) is sum(i: sum(j: e)). Each level is a `for` (terms in sequence) or a `reduce`
+ * (lanes). Which one decides the order of rounding, hence the rule looks at nothing but what the program says: in
+ * sequence when there is an enclosing parallel index and either some array read in the term has such an index in what
+ * its last subscript is computed from, or none has the reduced index there. A variable that a loop changes counts as
+ * computed from every index.
  *
  * A level's accumulator is one value, of f32 for f16 and bf16; for argmin and argmax it is (found, value, index...). */
 #include "compiler/lower_private.h"
@@ -15,8 +16,8 @@ typedef struct reduction {
     uint32_t levels;
     bool is_reduce, is_arg, product;
     qn__op op;
-    qn__type type;       /* of the accumulated value */
-    qn__value init;      /* of reduce */
+    qn__type type;  /* of the accumulated value */
+    qn__value init; /* of reduce */
 } reduction;
 
 enum { FOUND, VALUE, FIRST_INDEX, ARG_LEVELS = 16, STATE_LIMIT = FIRST_INDEX + ARG_LEVELS };
@@ -25,8 +26,10 @@ enum { FOUND, VALUE, FIRST_INDEX, ARG_LEVELS = 16, STATE_LIMIT = FIRST_INDEX + A
 
 static bool room(qn__lowering *l, void **table, size_t *capacity, size_t size) {
     void *grown = qn__arena_grow(l->arena, *table, capacity, l->ir->value_count, size);
-    if (grown) *table = grown;
-    else l->ir->failed = true;
+    if (grown)
+        *table = grown;
+    else
+        l->ir->failed = true;
     return grown;
 }
 
@@ -147,22 +150,23 @@ static void add_term(qn__lowering *l, const reduction *r, uint32_t level, const 
                      qn__value *next) {
     if (!r->is_arg) {
         const bool innermost = level + 1 == r->levels;
-        if (r->is_reduce) next[0] = qn__lower_combine(l, r->node, state[0], term[0]);
-        else next[0] = qn__lower_binary(l, r->op, state[0], term[0], innermost && r->product ? QN__FUSE_RIGHT : 0);
+        if (r->is_reduce)
+            next[0] = qn__lower_combine(l, r->node, state[0], term[0]);
+        else
+            next[0] = qn__lower_binary(l, r->op, state[0], term[0], innermost && r->product ? QN__FUSE_RIGHT : 0);
         if (r->is_reduce) next[0] = qn__lower_cast(l, next[0], r->type);
         return;
     }
     const qn__value first = qn__lower_op(l, QN__OP_NOT, &state[FOUND], 1);
-    const qn__value better =
-        qn__lower_binary(l, QN__OP_OR, first, beats(l, r, term[VALUE], state[VALUE]), 0);
+    const qn__value better = qn__lower_binary(l, QN__OP_OR, first, beats(l, r, term[VALUE], state[VALUE]), 0);
     const qn__value take = level + 1 == r->levels ? better : qn__lower_binary(l, QN__OP_AND, term[FOUND], better, 0);
     next[FOUND] = qn__lower_binary(l, QN__OP_OR, state[FOUND], term[FOUND], 0);
-    for (uint32_t i = VALUE; i < state_count(r, level); i++)
-        next[i] = qn__build_select(&l->b, take, term[i], state[i]);
+    for (uint32_t i = VALUE; i < state_count(r, level); i++) next[i] = qn__build_select(&l->b, take, term[i], state[i]);
 }
 
 /* Do the indices of b come before those of a? */
-static qn__value comes_first(qn__lowering *l, const reduction *r, uint32_t level, const qn__value *b, const qn__value *a) {
+static qn__value comes_first(qn__lowering *l, const reduction *r, uint32_t level, const qn__value *b,
+                             const qn__value *a) {
     qn__value earlier = 0;
     for (uint32_t i = state_count(r, level); i-- > FIRST_INDEX;) {
         const qn__value less = qn__lower_binary(l, QN__OP_LT, b[i], a[i], 0);
@@ -185,12 +189,11 @@ static void combine_states(qn__lowering *l, const reduction *r, uint32_t level, 
         return;
     }
     const qn__value worse = beats(l, r, a[VALUE], b[VALUE]);
-    const qn__value tie = qn__lower_binary(l, QN__OP_AND, qn__lower_op(l, QN__OP_NOT, &worse, 1),
-                                           comes_first(l, r, level, b, a), 0);
+    const qn__value tie =
+        qn__lower_binary(l, QN__OP_AND, qn__lower_op(l, QN__OP_NOT, &worse, 1), comes_first(l, r, level, b, a), 0);
     const qn__value wins = qn__lower_binary(l, QN__OP_OR, beats(l, r, b[VALUE], a[VALUE]), tie, 0);
     const qn__value empty = qn__lower_op(l, QN__OP_NOT, &a[FOUND], 1);
-    const qn__value take =
-        qn__lower_binary(l, QN__OP_AND, b[FOUND], qn__lower_binary(l, QN__OP_OR, empty, wins, 0), 0);
+    const qn__value take = qn__lower_binary(l, QN__OP_AND, b[FOUND], qn__lower_binary(l, QN__OP_OR, empty, wins, 0), 0);
     next[FOUND] = qn__lower_binary(l, QN__OP_OR, a[FOUND], b[FOUND], 0);
     for (uint32_t i = VALUE; i < state_count(r, level); i++) next[i] = qn__build_select(&l->b, take, b[i], a[i]);
 }
@@ -232,7 +235,8 @@ static void innermost_step(qn__lowering *l, const reduction *r, uint32_t level, 
     qn__lower_if_end(l, &f, state, next);
 }
 
-static void step(qn__lowering *l, const reduction *r, uint32_t level, qn__value iv, const qn__value *state, qn__value *next) {
+static void step(qn__lowering *l, const reduction *r, uint32_t level, qn__value iv, const qn__value *state,
+                 qn__value *next) {
     if (level + 1 == r->levels) {
         innermost_step(l, r, level, iv, state, next);
         return;
@@ -295,8 +299,8 @@ static void lower_level(qn__lowering *l, const reduction *r, uint32_t level, qn_
 
     const bool sequential = is_sequential(l, regions[0]);
     if (!sequential) regions[1] = combine_region(l, r, level, types + 1);
-    const qn__instr_ref ref = qn__build(&l->b, sequential ? QN__OP_FOR : QN__OP_REDUCE, args, 2 + count, types + 1, count,
-                                        regions, sequential ? 1 : 2, 0);
+    const qn__instr_ref ref = qn__build(&l->b, sequential ? QN__OP_FOR : QN__OP_REDUCE, args, 2 + count, types + 1,
+                                        count, regions, sequential ? 1 : 2, 0);
     for (uint32_t i = 0; ref && i < count; i++) results[i] = qn__result(l->ir, ref, i);
     qn__lower_leave(l);
 }

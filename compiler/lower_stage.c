@@ -1,7 +1,8 @@
 /* Assignments, let arrays and for-blocks at kernel level, each a parallel operation over its domain.
  *
- * Order of what is emitted: allocation (let), bounds, checks of the domain, copies for value semantics, neutral elements for
- * first scatters, the parallel operation. With an `else` the operation has two regions: over the written box, and over the rest. */
+ * Order of what is emitted: allocation (let), bounds, checks of the domain, copies for value semantics, neutral
+ * elements for first scatters, the parallel operation. With an `else` the operation has two regions: over the written
+ * box, and over the rest. */
 #include "compiler/lower_private.h"
 
 #include <string.h>
@@ -55,7 +56,8 @@ static qn__value extent_value(qn__lowering *l, qn__node_id node, const qn__typed
     case QN__EXTENT_SPAN:
         qn__lower_index_range(l, e->array, &lo, &hi);
         qn__lower_at(l, node);
-        return qn__build_binary(&l->b, QN__OP_MAX, qn__build_binary(&l->b, QN__OP_SUB, hi, lo), qn__build_i64(&l->b, 0));
+        return qn__build_binary(&l->b, QN__OP_MAX, qn__build_binary(&l->b, QN__OP_SUB, hi, lo),
+                                qn__build_i64(&l->b, 0));
     case QN__EXTENT_KEPT: return 0;
     }
     qn__lower_internal(l, node, "an extent of nothing");
@@ -126,9 +128,12 @@ static void write_targets(qn__lowering *l, qn__node_id assign, uint32_t first, u
     qn__lower_at(l, assign);
     for (uint32_t i = 0; i < count && !l->ir->failed; i++) {
         const qn__typed_target *t = &l->typed->targets[first + i];
-        if (t->array == QN__NO_REF) l->slots[t->variable] = combined[i];
-        else if (t->scatter && list) qn__lower_place_accumulate(l, &places[i], op_of(l, assign), values[i]);
-        else qn__lower_place_store(l, &places[i], combined[i]);
+        if (t->array == QN__NO_REF)
+            l->slots[t->variable] = combined[i];
+        else if (t->scatter && list)
+            qn__lower_place_accumulate(l, &places[i], op_of(l, assign), values[i]);
+        else
+            qn__lower_place_store(l, &places[i], combined[i]);
     }
 }
 
@@ -159,8 +164,10 @@ void qn__lower_target_assign(qn__lowering *l, qn__node_id node) {
 static void point_values(qn__lowering *l, const qn__typed_stage *stage, qn__value *values, qn__node_id *list) {
     const bool is_let = qn__ast_kind_of(l->ast, stage->node) == QN__AST_LET_ARRAY;
     *list = is_let ? 0 : qn__lower_child(l, stage->node, QN__ASSIGN_VALUES);
-    if (is_let) values[0] = qn__lower_expression(l, qn__lower_child(l, stage->node, QN__LET_ARRAY_VALUE));
-    else qn__lower_list(l, *list, values, stage->target_count);
+    if (is_let)
+        values[0] = qn__lower_expression(l, qn__lower_child(l, stage->node, QN__LET_ARRAY_VALUE));
+    else
+        qn__lower_list(l, *list, values, stage->target_count);
 }
 
 static void otherwise_values(qn__lowering *l, const qn__typed_stage *stage, qn__value *values) {
@@ -168,7 +175,8 @@ static void otherwise_values(qn__lowering *l, const qn__typed_stage *stage, qn__
     for (uint32_t i = 1; i < stage->target_count; i++) values[i] = values[0];
 }
 
-static qn__region_ref point_region(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain, bool otherwise) {
+static qn__region_ref point_region(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain,
+                                   bool otherwise) {
     qn__lower_region r;
     qn__value values[QN__LOWER_RESULTS] = {0};
     qn__node_id list = 0;
@@ -176,8 +184,10 @@ static qn__region_ref point_region(qn__lowering *l, const qn__typed_stage *stage
     if (qn__ast_kind_of(l->ast, stage->node) == QN__AST_FOR_BLOCK) {
         qn__lower_block(l, qn__lower_child(l, stage->node, QN__FOR_BLOCK_BODY));
     } else {
-        if (otherwise) otherwise_values(l, stage, values);
-        else point_values(l, stage, values, &list);
+        if (otherwise)
+            otherwise_values(l, stage, values);
+        else
+            point_values(l, stage, values, &list);
         write_targets(l, stage->node, stage->first_target, stage->target_count, values, list);
     }
     qn__lower_at(l, stage->node);
@@ -219,7 +229,8 @@ static void check_block_domain(qn__lowering *l, const qn__typed_stage *stage, co
         const qn__node_id statement = qn__lower_child(l, body, i);
         const qn__typed_node *n = qn__lower_node(l, statement);
         if (qn__ast_kind_of(l->ast, statement) != QN__AST_ASSIGN || n->meaning != QN__MEANS_TARGET) continue;
-        check_domain(l, stage, domain, n->ref, qn__ast_count(l->ast, qn__lower_child(l, statement, QN__ASSIGN_TARGETS)));
+        check_domain(l, stage, domain, n->ref,
+                     qn__ast_count(l->ast, qn__lower_child(l, statement, QN__ASSIGN_TARGETS)));
     }
 }
 
@@ -260,7 +271,8 @@ static bool covers(const qn__lowering *l, const qn__typed_stage *stage, const qn
     return true;
 }
 
-/* What is combined before it has a value starts at the neutral element: stored before, unless each element is written once. */
+/* What is combined before it has a value starts at the neutral element: stored before, unless each element is written
+ * once. */
 static void fill_neutral(qn__lowering *l, const qn__typed_stage *stage, const qn__lower_domain *domain) {
     for (uint32_t i = 0; i < stage->target_count && !l->ir->failed; i++) {
         const uint32_t target = stage->first_target + i;
@@ -273,8 +285,8 @@ static void fill_neutral(qn__lowering *l, const qn__typed_stage *stage, const qn
     }
 }
 
-static void two_boxes(qn__lowering *l, const qn__lower_domain *outer, const qn__lower_domain *inner, qn__region_ref inside,
-                      qn__region_ref outside) {
+static void two_boxes(qn__lowering *l, const qn__lower_domain *outer, const qn__lower_domain *inner,
+                      qn__region_ref inside, qn__region_ref outside) {
     const uint32_t count = 2 * outer->rank;
     const qn__region_ref regions[2] = {inside, outside};
     qn__value bounds[4 * QN__MAX_RANK] = {0};
@@ -289,7 +301,8 @@ static void points_operation(qn__lowering *l, const qn__typed_stage *stage, cons
     if (stage->otherwise && !stage->fill) {
         const qn__region_ref inside = point_region(l, stage, domain, false);
         qn__lower_domain_box(l, l->variables[l->typed->targets[stage->first_target].array].array, &other);
-        if (other.rank != domain->rank) qn__lower_internal(l, stage->node, "an else beside subscripts that are no indices");
+        if (other.rank != domain->rank)
+            qn__lower_internal(l, stage->node, "an else beside subscripts that are no indices");
         two_boxes(l, &other, domain, inside, point_region(l, stage, &other, true));
     } else if (qn__lower_interior(l, stage, domain, &other)) {
         l->interior = stage;
@@ -308,8 +321,10 @@ static void lower_points(qn__lowering *l, const qn__typed_stage *stage) {
     if (!targets_are_sane(l, stage)) return;
     qn__lower_domain domain;
     qn__lower_domain_of(l, stage, &domain);
-    if (kind == QN__AST_FOR_BLOCK) check_block_domain(l, stage, &domain);
-    else check_domain(l, stage, &domain, stage->first_target, stage->target_count);
+    if (kind == QN__AST_FOR_BLOCK)
+        check_block_domain(l, stage, &domain);
+    else
+        check_domain(l, stage, &domain, stage->first_target, stage->target_count);
     qn__lower_at(l, stage->node);
     qn__lower_copies(l, stage);
     fill_neutral(l, stage, &domain);

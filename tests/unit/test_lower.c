@@ -15,7 +15,8 @@ static char *lowered(const char *text) {
     const qn__kernel_info *kernel = qn__program_kernel(program, NULL);
     cr_assert(kernel);
     qn__compiled *compiled = qn__compile(program, kernel, (qn__type[]){QN__TYPE_F32}, kernel->generic_count, &options);
-    cr_assert(compiled && compiled->ir, "%s", compiled && compiled->sink.count ? compiled->sink.items[0]->message : "memory");
+    cr_assert(compiled && compiled->ir, "%s",
+              compiled && compiled->sink.count ? compiled->sink.items[0]->message : "memory");
     qn__text out = QN__TEXT_EMPTY;
     cr_assert(qn__verify(compiled->ir, &out), "%s", qn__text_bytes(&out));
     qn__text_clear(&out);
@@ -51,7 +52,8 @@ Test(lower, order_of_reductions) {
         "kernel f(x: f32[n]) -> s: f32 { s = sum(i: x[i]) }",
         "kernel f(a: f32[m, n]) -> c: f32[m] { c[i] = sum(j: a[i, j]) }",
         "kernel f(a: f32[m, n], at: i64[n]) -> c: f32[m] { c[i] = sum(j: a[i, at[j]]) }",
-        "kernel f(r: i32[m+1], v: f32[n], c: i32[n], x: f32[k]) -> y: f32[m] { y[i] = sum(p in r[i]..r[i+1]: v[p] * x[c[p]]) }",
+        "kernel f(r: i32[m+1], v: f32[n], c: i32[n], x: f32[k]) -> y: f32[m] { y[i] = sum(p in r[i]..r[i+1]: v[p] * "
+        "x[c[p]]) }",
     };
     for (size_t i = 0; i < sizeof sequential / sizeof *sequential; i++) expect(sequential[i], " = reduce ", 0);
     for (size_t i = 0; i < sizeof lanes / sizeof *lanes; i++) expect(lanes[i], " = reduce ", 1);
@@ -70,8 +72,10 @@ Test(lower, products_are_marked_for_fma) {
 }
 
 Test(lower, conditions) {
-    expect("kernel f(x: f32[n]) -> y: f32[n] { y[i] = if x[i] > 0.0 { x[i] } else { 0.0 } }", " = if ", 1); // a load is not moved
-    expect("kernel f(x: f32[n]) -> y: f32[n] { let z[i] = { let a = x[i]\n if a > 0.0 { a + 1.0 } else { 0.0 } }\n y[i] = z[i] }",
+    expect("kernel f(x: f32[n]) -> y: f32[n] { y[i] = if x[i] > 0.0 { x[i] } else { 0.0 } }", " = if ",
+           1); // a load is not moved
+    expect("kernel f(x: f32[n]) -> y: f32[n] { let z[i] = { let a = x[i]\n if a > 0.0 { a + 1.0 } else { 0.0 } }\n "
+           "y[i] = z[i] }",
            " = select ", 1);
     expect("kernel f(x: i64[n]) -> y: bool[n] { y[i] = i > 0 and i < n - 1 and x[i] > 0 }", " = if ", 1);
     expect("kernel f(x: i64[n]) -> y: bool[n] { y[i] = { let a = x[i]\n a > 0 and a < 9 or a == 20 } }", " = if ", 0);
@@ -101,10 +105,11 @@ Test(lower, edges_split_off_a_border) {
 
 // However little memory there is: no crash, no claim that the compiler is wrong.
 Test(lower, any_memory_limit) {
-    static const char source[] = "fn g(x: f64) -> f64 { var s = 0.0\n for k in 0..9 { if s > x { break }\n s += f64(k) }\n s }\n"
-                                 "kernel f(inout u: f64[n] edge clamp, at: i64[n]) -> y: f64[?m], h: i32[4] {\n"
-                                 "u[i] = u[i - 1] + g(u[i + 1])\nh[at[i] & 3] += 1\n"
-                                 "y = keep(i: u[i] where u[i] > sum(j: u[j]) and u[at[i]] < 3.0) }\n";
+    static const char source[] =
+        "fn g(x: f64) -> f64 { var s = 0.0\n for k in 0..9 { if s > x { break }\n s += f64(k) }\n s }\n"
+        "kernel f(inout u: f64[n] edge clamp, at: i64[n]) -> y: f64[?m], h: i32[4] {\n"
+        "u[i] = u[i - 1] + g(u[i + 1])\nh[at[i] & 3] += 1\n"
+        "y = keep(i: u[i] where u[i] > sum(j: u[j]) and u[at[i]] < 3.0) }\n";
     bool done = false;
     for (size_t limit = 1000; !done; limit += limit / 64) {
         qn__program *program = qn__program_open("main.qn", source, strlen(source), NULL, NULL);
@@ -113,7 +118,8 @@ Test(lower, any_memory_limit) {
         qn__compiled *compiled = qn__compile(program, kernel, NULL, 0, &options);
         done = compiled && compiled->ir;
         for (size_t i = 0; compiled && i < compiled->sink.count; i++)
-            cr_expect(compiled->sink.items[i]->id != QN__DIAG_INTERNAL, "%zu bytes: %s", limit, compiled->sink.items[i]->message);
+            cr_expect(compiled->sink.items[i]->id != QN__DIAG_INTERNAL, "%zu bytes: %s", limit,
+                      compiled->sink.items[i]->message);
         qn__compiled_release(compiled);
         qn__program_close(program);
         cr_assert(limit < 100000000);
