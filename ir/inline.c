@@ -9,7 +9,10 @@
 
 #include <stdio.h>
 
-enum { SIZE_LIMIT = 1 << 18 }; /* instructions, in all; LLVM needs seconds for as many */
+enum {
+    SIZE_LIMIT = 1 << 18, /* instructions, in all; LLVM needs seconds for as many */
+    DEPTH_LIMIT = 500,    /* of regions, and of calls: what comes after recurses over the tree */
+};
 
 typedef enum state { UNSEEN, ACTIVE, DONE } state;
 
@@ -20,6 +23,8 @@ typedef struct inliner {
     uint8_t *states;   /* by function */
     uint32_t *sizes;   /* by function: instructions, once done */
     uint32_t *calls;   /* by function: places that call it */
+    uint32_t *depths;  /* by function: of its regions, once done */
+    uint32_t depth, deepest, active; /* where the walk is, how deep it has been, functions being walked */
 } inliner;
 
 static bool inline_region(inliner *in, qn__region_ref region, uint32_t *size);
@@ -34,8 +39,16 @@ static bool refuse(inliner *in, const char *format, const char *name) {
 static bool inline_function(inliner *in, uint32_t index) {
     if (in->states[index] == DONE) return true;
     if (in->states[index] == ACTIVE) return refuse(in, "function '%.100s' calls itself", in->ir->functions[index].name);
+    if (in->active == DEPTH_LIMIT) return refuse(in, "functions call each other too deeply at '%.100s'", in->ir->functions[index].name);
+    uint32_t depth = in->depth, deepest = in->deepest;
     in->states[index] = ACTIVE;
+    in->active++;
+    in->depth = in->deepest = 0;
     if (!inline_region(in, in->ir->functions[index].body, &in->sizes[index])) return false;
+    in->depths[index] = in->deepest;
+    in->depth = depth;
+    in->deepest = deepest;
+    in->active--;
     in->states[index] = DONE;
     return true;
 }
@@ -77,6 +90,9 @@ static bool inline_call(inliner *in, qn__instr_ref ref, uint32_t *size, qn__inst
     uint64_t grown = in->sizes[index];
     if (grown + *size > SIZE_LIMIT || grown + ir->instr_count > SIZE_LIMIT)
         return refuse(in, "the kernel is too large after inlining (at the call of '%.100s')", function->name);
+    uint32_t depth = in->depth + in->depths[index];
+    if (depth > DEPTH_LIMIT) return refuse(in, "nested too deeply after inlining '%.100s'", function->name);
+    if (depth > in->deepest) in->deepest = depth;
     *size += in->sizes[index];
     uint32_t result_count = call->result_count;
     qn__value first = call->first_result;
@@ -91,6 +107,8 @@ static bool inline_call(inliner *in, qn__instr_ref ref, uint32_t *size, qn__inst
 
 static bool inline_region(inliner *in, qn__region_ref region, uint32_t *size) {
     qn__ir *ir = in->ir;
+    if (++in->depth > DEPTH_LIMIT) return refuse(in, "nested too deeply after inlining in '%.100s'", ir->name);
+    if (in->depth > in->deepest) in->deepest = in->depth;
     for (qn__instr_ref ref = ir->regions[region].first, next; ref; ref = next) {
         next = ir->instrs[ref].next;
         qn__rewrite_args(&in->rewrite, ir, ref);
@@ -100,6 +118,7 @@ static bool inline_region(inliner *in, qn__region_ref region, uint32_t *size) {
         for (uint32_t i = 0; i < ir->instrs[ref].region_count; i++)
             if (!inline_region(in, ir->instrs[ref].regions[i], size)) return false;
     }
+    in->depth--;
     return true;
 }
 
@@ -119,7 +138,8 @@ bool qn__pass_inline(qn__pass *pass) {
     in.states = QN__ARENA_ARRAY(pass->scratch, uint8_t, ir->function_count);
     in.sizes = QN__ARENA_ARRAY(pass->scratch, uint32_t, ir->function_count);
     in.calls = QN__ARENA_ARRAY(pass->scratch, uint32_t, ir->function_count);
-    if (!in.states || !in.sizes || !in.calls || !qn__rewrite_begin(&in.rewrite, pass)) return false;
+    in.depths = QN__ARENA_ARRAY(pass->scratch, uint32_t, ir->function_count);
+    if (!in.states || !in.sizes || !in.calls || !in.depths || !qn__rewrite_begin(&in.rewrite, pass)) return false;
     uint32_t size = 0;
     for (uint32_t i = 0; i < ir->function_count; i++) count_calls(&in, ir->functions[i].body);
     count_calls(&in, ir->body);

@@ -100,6 +100,19 @@ Test(passes, inline_refuses_recursion_and_too_much) {
     module = read_text(qn__text_bytes(&text));
     cr_assert(!qn__passes_run(module, NULL, &message));
     cr_assert(strstr(message, "too large"), "%s", message);
+    for (int twice = 0; twice < 2; twice++) { /* a chain of 600 functions, each nested: moved or copied, it is too deep */
+        qn__text_clear(&text);
+        qn__text_add_string(&text, HEAD "function d0 -> f32 {%d: f32 ->\nyield %d\n}\n");
+        for (int i = 1; i <= 600; i++)
+            qn__text_format(&text, "function d%d -> f32 {%%a%d: f32 ->\n%%k%d: bool = lt %%a%d, %%a%d\n%%b%d: f32 = if %%k%d {\n%%c%d: f32 = call #%d(%%a%d)\n"
+                            "yield %%c%d\n} {\n%s%d: f32 = %s %%a%d%s\nyield %s%d\n}\nyield %%b%d\n}\n",
+                            i, i, i, i, i, i, i, i, i - 1, i, i, "%e", i, twice ? "sqrt" : "neg", i, "", "%e", i, i);
+        if (twice) qn__text_add_string(&text, "function other -> f32 {%oa: f32 ->\n%ob: f32 = call #599(%oa)\nyield %ob\n}\n");
+        qn__text_add_string(&text, BODY POINT "%r: f32 = call #600(%e)\nstore z[%i], %r\n" END);
+        module = read_text(qn__text_bytes(&text));
+        cr_assert(!qn__passes_run(module, NULL, &message));
+        cr_assert(strstr(message, "deeply"), "%s", message);
+    }
     qn__text_free(&text);
 }
 
