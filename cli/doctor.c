@@ -25,7 +25,7 @@ static bool engine_works(qn_engine engine, float *sum, double *ms, char *message
               qn_array_create(context, QN_F32, 1, shape, &x, &error) == QN_OK;
     if (ok) {
         float *values = qn_array_tensor(x)->data;
-        for (int i = 0; i < PROBE; i++) values[i] = (float)i / PROBE;
+        for (int i = 0; i < PROBE; i++) values[i] = (float)i / (float)PROBE;
         const DLTensor *inputs[1] = {qn_array_tensor(x)};
         ok = qn_call(kernel, inputs, 1, outputs, 2, NULL, &error) == QN_OK;
     }

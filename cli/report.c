@@ -47,7 +47,7 @@ static bool source_line(const char *path, uint32_t number, char line[LINE]) {
 }
 
 int cli_report(const qn_error *error, bool colour) {
-    if (error->status == QN_SOURCE) return error->status; /* the diagnostics were printed as they came */
+    if (error->status == QN_SOURCE) return (int)error->status; /* the diagnostics were printed as they came */
     if (error->line == 0) return cli_fail((int)error->status, "%s", error->message);
     const char *red = colour ? "\033[1;31m" : "", *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
     fprintf(stderr, "%s%s:%u:%u:%s %srun-time error:%s %s\n", bold, error->path, error->line, error->column, plain, red, plain,
