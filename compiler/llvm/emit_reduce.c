@@ -6,7 +6,7 @@
  * everything when the body cannot be vectorised: all forms give the same bits. */
 #include "compiler/llvm/internal.h"
 
-enum { DEPTH = 56, UNROLLED = 320 }; /* 2^63 / 4096 blocks need 52 levels; instructions of an unrolled row at most */
+enum { DEPTH = 56, UNROLLED = 160 }; /* 2^63 / 4096 blocks need 52 levels; instructions of an unrolled row at most */
 
 typedef struct reduce {
     const qn__instr *instr;
@@ -45,6 +45,18 @@ static void emit_term(qn__emitter *e, const reduce *r, LLVMValueRef iv, LLVMValu
     if (!r->nested) e->point.iv[0] = iv;
     qn__emit_region(e, r->body);
     for (uint32_t i = 0; i < r->count; i++) acc[i] = l_vector(e, qn__yield_of(e->ir, r->body)->args[i]);
+}
+
+/* Parameters of scalar code are uniform to the reductions inside it. */
+static void shape_body(qn__emitter *e, const reduce *r, bool vector) {
+    e->shapes[qn__region_param(e->ir, r->body, 0)] = (qn__shape){vector ? QN__LINEAR : QN__UNIFORM, vector};
+    for (uint32_t i = 0; i < r->count; i++)
+        e->shapes[qn__region_param(e->ir, r->body, 1 + i)] = (qn__shape){vector ? QN__VARYING : QN__UNIFORM, 0};
+}
+
+static void shape_combine(qn__emitter *e, const reduce *r, bool vector) {
+    for (uint32_t i = 0; i < 2 * r->count; i++)
+        e->shapes[qn__region_param(e->ir, r->combine, i)] = (qn__shape){vector ? QN__VARYING : QN__UNIFORM, 0};
 }
 
 static void init_lanes(qn__emitter *e, const reduce *r) {
@@ -96,14 +108,25 @@ static void rows_looped(qn__emitter *e, const reduce *r, qn__loop *loop) {
     l_loop_end(e, loop, plus(e, loop->iv, QN__LANES));
 }
 
+/* In instructions; a load whose index varies is one per lane. Needs the body's shapes. */
+static uint32_t body_size(qn__emitter *e, const reduce *r) {
+    uint32_t gathers = 0;
+    for (qn__instr_ref ref = e->ir->regions[r->body].first; ref; ref = e->ir->instrs[ref].next) {
+        const qn__instr *instr = &e->ir->instrs[ref];
+        if (instr->op != QN__OP_LOAD || !instr->arg_count) continue;
+        qn__shape last = e->shapes[instr->args[instr->arg_count - 1]];
+        gathers += last.variance == QN__VARYING || (last.variance == QN__LINEAR && last.stride != 1);
+    }
+    return qn__region_size(e->ir, r->body) + 2 * r->width * gathers;
+}
+
 static void vector_rows(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMBasicBlockRef rest) {
     e->width = r->width;
     e->retry = rest;
-    e->shapes[qn__region_param(e->ir, r->body, 0)] = (qn__shape){QN__LINEAR, 1};
-    for (uint32_t i = 0; i < r->count; i++) e->shapes[qn__region_param(e->ir, r->body, 1 + i)] = (qn__shape){QN__VARYING, 0};
+    shape_body(e, r, true);
     qn__shapes_region(e, r->body);
     qn__loop loop = {.iv = start, .hi = l_call2(e, "llvm.ssub.sat", stop, l_i64(e, QN__LANES - 1))};
-    bool unrolled = qn__region_size(e->ir, r->body) * (QN__LANES / r->width) <= UNROLLED;
+    bool unrolled = body_size(e, r) * (QN__LANES / r->width) <= UNROLLED;
     if (unrolled) rows_unrolled(e, r, &loop);
     else rows_looped(e, r, &loop);
     e->width = 1;
@@ -141,11 +164,10 @@ static void terms(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValue
 
 static void combine(qn__emitter *e, const reduce *r, LLVMValueRef *a, LLVMValueRef *b, LLVMValueRef *out) {
     for (uint32_t i = 0; i < r->count; i++) {
-        qn__value x = qn__region_param(e->ir, r->combine, i), y = qn__region_param(e->ir, r->combine, r->count + i);
-        e->shapes[x] = e->shapes[y] = (qn__shape){QN__VARYING, 0};
-        l_set(e, x, a[i]);
-        l_set(e, y, b[i]);
+        l_set(e, qn__region_param(e->ir, r->combine, i), a[i]);
+        l_set(e, qn__region_param(e->ir, r->combine, r->count + i), b[i]);
     }
+    shape_combine(e, r, e->width > 1);
     if (e->width > 1) qn__shapes_region(e, r->combine);
     qn__emit_region(e, r->combine);
     for (uint32_t i = 0; i < r->count; i++) out[i] = l_vector(e, qn__yield_of(e->ir, r->combine)->args[i]);
@@ -252,7 +274,9 @@ static void push(qn__emitter *e, const reduce *r) {
 static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
     *r = (reduce){.instr = instr, .body = instr->regions[0], .combine = instr->regions[1], .count = instr->arg_count - 2};
     if (r->count > QN__MAX_SCAN) return qn__fail(e, "a reduction carries too many values");
+    shape_body(e, r, true);
     r->width = qn__plan_width(e, instr, r->body);
+    if (r->width == 1) shape_body(e, r, false);
     if (r->width > QN__LANES) r->width = QN__LANES;
     r->checks = qn__has_checks(e->ir, r->body);
     r->nested = e->point.rank != 0;
@@ -278,6 +302,7 @@ static void one_block(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMV
     if (!r->nested) e->point.iv[0] = start;
     qn__emit_poll(e, r->instr->location);
     terms(e, r, start, stop);
+    shape_combine(e, r, true);
     uint32_t width = qn__plan_width(e, r->instr, r->combine);
     if (width > 1) halve_vectors(e, r, width > QN__LANES ? QN__LANES : width);
     else halve_scalars(e, r);

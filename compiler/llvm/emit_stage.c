@@ -2,7 +2,8 @@
  *
  * A box of points is walked in row-major order: scalar loops over all dimensions but the last, and the last in spans. A
  * span is cut into chunks of 4096 points; a chunk begins with a poll, then comes the vector loop, then the scalar loop
- * for what is left. Both loops share one counter in memory, so that vector code may hand over to the scalar loop. */
+ * for what is left (or, for long bodies, one loop under masks and nothing else). The two share one counter in memory, so that
+ * vector code may hand over to the scalar loop. */
 #include "compiler/llvm/internal.h"
 
 #include <string.h>
@@ -20,7 +21,14 @@ static qn__base *enter_stage(qn__emitter *e, const qn__instr *stage) {
 static void shape_point(qn__emitter *e, qn__region_ref region, uint32_t rank) {
     for (uint32_t d = 0; d < rank; d++)
         e->shapes[qn__region_param(e->ir, region, d)] = d + 1 == rank ? (qn__shape){QN__LINEAR, 1} : (qn__shape){QN__UNIFORM, 0};
-    qn__shapes_region(e, region);
+}
+
+/* Scalar points are uniform to the reductions inside them. */
+static uint32_t plan(qn__emitter *e, const qn__instr *stage, uint32_t rank) {
+    shape_point(e, stage->regions[0], rank);
+    uint32_t width = qn__plan_width(e, stage, stage->regions[0]);
+    if (width == 1) e->shapes[qn__region_param(e->ir, stage->regions[0], rank - 1)] = (qn__shape){QN__UNIFORM, 0};
+    return width;
 }
 
 static void emit_point(qn__emitter *e, qn__region_ref region, LLVMValueRef iv) {
@@ -39,6 +47,7 @@ static void vector_loop(qn__emitter *e, qn__region_ref region, uint32_t width, L
     e->width = width;
     e->retry = scalar;
     shape_point(e, region, e->point.rank);
+    qn__shapes_region(e, region);
     qn__loop loop;
     l_loop_begin(e, &loop, counter, lo, minus(e, hi, width - 1));
     emit_point(e, region, loop.iv);
@@ -47,6 +56,24 @@ static void vector_loop(qn__emitter *e, qn__region_ref region, uint32_t width, L
     e->retry = NULL;
     l_jump(e, scalar);
     l_enter(e, scalar);
+}
+
+/* Long bodies are emitted once, always under the mask of the lanes that are inside: half the code to compile. */
+static void masked_loop(qn__emitter *e, qn__region_ref region, uint32_t width, LLVMValueRef counter, LLVMValueRef lo, LLVMValueRef hi) {
+    e->width = width;
+    shape_point(e, region, e->point.rank);
+    qn__shapes_region(e, region);
+    qn__loop loop;
+    l_loop_begin(e, &loop, counter, lo, hi);
+    LLVMValueRef left = LLVMBuildSub(e->builder, hi, loop.iv, "");
+    LLVMTypeRef lane = LLVMIntTypeInContext(e->context, e->lane_bits);
+    left = l_call2(e, "llvm.umin", left, l_i64(e, width));
+    left = e->lane_bits < 64 ? LLVMBuildTrunc(e->builder, left, lane, "") : left;
+    e->mask = l_to_mask(e, LLVMBuildICmp(e->builder, LLVMIntSLT, l_steps(e, lane, 1), l_splat(e, left), ""));
+    emit_point(e, region, loop.iv);
+    e->mask = NULL;
+    l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, width), ""));
+    e->width = 1;
 }
 
 /* A fault that vector code has met and the scalar loop has not. */
@@ -61,6 +88,10 @@ static void leave_if_pending(qn__emitter *e) {
 
 static void chunk(qn__emitter *e, qn__region_ref region, uint32_t width, LLVMValueRef lo, LLVMValueRef hi) {
     LLVMValueRef counter = l_alloca(e, e->i64);
+    if (width > 1 && qn__plan_masked(e, region)) {
+        masked_loop(e, region, width, counter, lo, hi);
+        return;
+    }
     bool checks = width > 1 && qn__has_checks(e->ir, region);
     if (width > 1) {
         vector_loop(e, region, width, counter, lo, hi, l_block(e, "rest"));
@@ -150,7 +181,7 @@ void qn__emit_parallel(qn__emitter *e, const qn__instr *instr) {
         qn__emit_poll(e, instr->location);
         qn__emit_region(e, instr->regions[0]);
     } else {
-        box(e, instr, rank, qn__plan_width(e, instr, instr->regions[0]));
+        box(e, instr, rank, plan(e, instr, rank));
         e->point.rank = 0;
     }
     qn__restore_bases(e, saved);
@@ -163,7 +194,7 @@ static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, bool count
     if (!saved) return l_i64(e, 0);
     e->counting = counting;
     l_store(e, l_i64(e, 0), e->pushed);
-    box(e, instr, instr->arg_count / 2, qn__plan_width(e, instr, instr->regions[0]));
+    box(e, instr, instr->arg_count / 2, plan(e, instr, instr->arg_count / 2));
     e->point.rank = 0;
     qn__restore_bases(e, saved);
     return l_load(e, e->i64, e->pushed);

@@ -61,6 +61,7 @@ typedef struct qn__emitter {
     bool swaps;                 /* the kernel swaps arrays: no alias information */
     LLVMValueRef *scopes, *noalias; /* metadata by array */
     bool raw;                   /* the raw function was emitted */
+    struct qn__debug *debug;    /* debug.c; NULL: no debug information */
     qn__arena *arena;           /* of this emission */
     bool failed;
     const char *message;
@@ -126,6 +127,14 @@ LLVMValueRef l_value_as(qn__emitter *e, qn__value v, bool vector);
 LLVMTypeRef l_value_type(qn__emitter *e, qn__value v);      /* the type of its slot */
 void l_set(qn__emitter *e, qn__value v, LLVMValueRef value);
 
+/* ---- debug.c: DWARF. All do nothing while e->debug is NULL. ---- */
+bool qn__debug_begin(qn__emitter *e, const char *symbol);      /* e->function is the kernel's; its blocks come */
+void qn__debug_at(qn__emitter *e, const qn__instr *instr);     /* code to come belongs to this instruction's place */
+void *qn__debug_enter(qn__emitter *e, const qn__instr *stage); /* a scope of its own; gives the one to leave to */
+void qn__debug_leave(qn__emitter *e, void *scope);
+void qn__debug_value(qn__emitter *e, qn__value v, LLVMValueRef value); /* the variables that v is named after take it */
+void qn__debug_end(qn__emitter *e);                            /* the function is complete */
+
 /* ---- shapes.c: how values vary. All fill shapes for the region and those inside it. ---- */
 /* The parameters' shapes are given in e->shapes; fills the others. */
 void qn__shapes_region(qn__emitter *e, qn__region_ref region);
@@ -134,6 +143,7 @@ void qn__shapes_region(qn__emitter *e, qn__region_ref region);
 typedef void qn__visit(const qn__ir *ir, const qn__instr *instr, void *context);
 void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *context); /* all instructions, nested ones too */
 uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region);
+bool qn__plan_masked(const qn__emitter *e, qn__region_ref region); /* one masked body instead of a vector and a scalar one */
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region);
 bool qn__has_checks(const qn__ir *ir, qn__region_ref region);
 bool qn__cheap_and_pure(const qn__ir *ir, qn__region_ref region);

@@ -13,11 +13,11 @@ void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *c
 typedef struct facts {
     qn__region_ref root;
     bool scalar;           /* must be width 1 */
-    bool loops, checks;
+    bool loops, checks, calls;
+    bool narrow;           /* loads or stores elements of less than 32 bits */
     uint32_t size;         /* instructions but constants */
     uint32_t accumulates, pushes;
     uint64_t accumulated;  /* bit set of arrays modulo 64 */
-    uint32_t bits;         /* widest type that decides the number of lanes */
 } facts;
 
 static bool inside_loop(const qn__ir *ir, const qn__instr *instr, qn__region_ref root) {
@@ -39,17 +39,14 @@ static void accumulate(const qn__ir *ir, const qn__instr *instr, facts *f) {
 
 static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
     facts *f = context;
-    uint32_t bits = 0;
     if (instr->op != QN__OP_CONST && instr->op != QN__OP_YIELD) f->size++;
     if (instr->op == QN__OP_ACCUMULATE) accumulate(ir, instr, f);
     if (instr->op == QN__OP_PUSH && (f->pushes++ || inside_loop(ir, instr, f->root))) f->scalar = true;
-    if (instr->op == QN__OP_LOAD || instr->op == QN__OP_STORE || instr->op == QN__OP_ACCUMULATE)
-        bits = qn__type_bits((qn__type)ir->arrays[instr->imm].type);
-    if (instr->result_count && qn__is_float(qn__type_of(ir, instr->first_result)))
-        bits = qn__type_bits(qn__type_of(ir, instr->first_result));
-    if (bits > f->bits) f->bits = bits;
     if (instr->op == QN__OP_WHILE || instr->op == QN__OP_FOR) f->loops = true;
     if (qn__op_table[instr->op].effect == QN__EFFECT_CHECK) f->checks = true;
+    if (qn__op_table[instr->op].effect == QN__EFFECT_CALL) f->calls = true;
+    if (instr->op == QN__OP_LOAD || instr->op == QN__OP_STORE || instr->op == QN__OP_ACCUMULATE)
+        f->narrow |= qn__type_bits((qn__type)ir->arrays[instr->imm].type) < 32;
     if (instr->op == QN__OP_REDUCE || instr->op == QN__OP_SCAN || instr->op == QN__OP_PARALLEL ||
         instr->op == QN__OP_KEEP || instr->op == QN__OP_CALL || instr->op == QN__OP_ALLOC)
         f->scalar = true;
@@ -61,19 +58,44 @@ static facts gather(const qn__ir *ir, qn__region_ref region) {
     return f;
 }
 
-/* Also sets lane_bits. Two vectors in flight where latency would show (loops) or the body is short; one where registers would run out. */
+typedef struct widest { const qn__emitter *e; uint32_t bits; } widest;
+
+/* Of what will be a vector, and of what is stored. */
+static void look_at_bits(const qn__ir *ir, const qn__instr *instr, void *context) {
+    widest *w = context;
+    uint32_t bits = 0;
+    if (instr->op == QN__OP_STORE || instr->op == QN__OP_ACCUMULATE) bits = qn__type_bits((qn__type)ir->arrays[instr->imm].type);
+    for (uint32_t i = 0; i < instr->result_count; i++) {
+        qn__type type = qn__type_of(ir, instr->first_result + i);
+        if (type == QN__TYPE_BOOL || w->e->shapes[instr->first_result + i].variance != QN__VARYING) continue;
+        if (qn__type_bits(type) > bits) bits = qn__type_bits(type);
+    }
+    if (bits > w->bits) w->bits = bits;
+}
+
+/* Needs the shapes of the region's parameters. Also sets lane_bits. Two vectors in flight where latency would show (loops) or the body is short; one where registers would run out. */
 uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region) {
     (void)stage;
-    uint32_t wish = e->options->width;
+    uint32_t wish = e->options->debug ? 1 : e->options->width;
     if (wish == 1) return 1;
     facts f = gather(e->ir, region);
     if (f.scalar) return 1;
-    e->lane_bits = f.bits ? f.bits : 64;
+    qn__shapes_region(e, region);
+    widest w = {.e = e};
+    qn__walk(e->ir, region, look_at_bits, &w);
+    e->lane_bits = w.bits ? w.bits : 8;
     if (wish) return wish;
     if (f.accumulates && f.size <= 16) return 1;
     uint32_t width = e->machine->vector_bits / e->lane_bits;
     if (f.size <= 150) width *= 2;
     return width > QN__MAX_WIDTH ? QN__MAX_WIDTH : width < 2 ? 1 : width;
+}
+
+/* Checks need the scalar body, to find the first fault; narrow elements have no masked loads and stores but on AVX-512; index
+ * arithmetic in loops would pay for masks again and again. */
+bool qn__plan_masked(const qn__emitter *e, qn__region_ref region) {
+    facts f = gather(e->ir, region);
+    return f.size > 100 && !f.checks && !f.loops && !f.calls && (e->machine->masks || !f.narrow);
 }
 
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region) { return gather(ir, region).size; }
