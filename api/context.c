@@ -15,7 +15,7 @@ static bool emit_bytecode(const qn__ir *ir, const qn_context *context, qn__image
 
 static bool emit_native(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message) {
     const qn__llvm_options options = {.cpu = context->cpu, .features = context->cpu_features,
-                                      .width = context->options.vector_width, .level = 1};
+                                      .width = context->options.vector_width, .level = 1, .debug = context->options.debug};
     return qn__llvm_emit(ir, &options, image, message);
 }
 
@@ -88,6 +88,10 @@ qn__loader *qn__context_loader(qn_context *context, const char **message) {
     if (!context->loader) {
         context->loader = qn__orc_loader_create(message);
         if (context->loader) context->loader->raw_services = qn__raw_services;
+        if (context->loader && context->options.debug && !qn__orc_enable_debugger(context->loader, message)) {
+            context->loader->destroy(context->loader->self);
+            context->loader = NULL;
+        }
     }
     qn__loader *loader = context->loader;
     pthread_mutex_unlock(&context->mutex);

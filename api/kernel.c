@@ -100,20 +100,20 @@ static qn_status bind_externs(qn_kernel *kernel, qn_error *error) {
 qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error) {
     if (kernel->compiled) return QN_OK;
     qn_context *context = kernel->module->context;
-    const qn__compile_options options = {.memory_limit = context->options.memory_limit};
+    const qn__compile_options options = {.memory_limit = context->options.memory_limit,
+                                         .stop_after = context->options.debug ? "fma" : NULL}; /* what the contract needs, and no more */
     const uint64_t start = qn__now();
     qn__compiled *compiled = qn__compile(kernel->module->program, kernel->info, kernel->types, kernel->info->generic_count, &options);
     kernel->times.passes_ms = since(start); /* checking, lowering and passes */
     if (!compiled) return qn__error(error, QN_RESOURCE, "out of memory");
     qn__no_error(error);
-    qn__deliver(context, &compiled->sink, &kernel->module->program->sources, error);
+    const qn_status status = qn__deliver(context, &compiled->sink, &kernel->module->program->sources, error);
     if (compiled->ir) {
         kernel->compiled = compiled;
         return QN_OK;
     }
-    const bool source = compiled->sink.errors != 0;
     qn__compiled_release(compiled);
-    return source ? QN_SOURCE : qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
+    return status != QN_OK ? status : qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
 }
 
 /* The image: from the cache, or compiled and then stored there. With tiers it is the interpreter's (*row is then changed)
@@ -138,7 +138,7 @@ static qn_status make_image(qn_kernel *kernel, const qn__engine_row **chosen, bo
     if (status == QN_OK) {
         const uint64_t emitting = qn__now();
         if (!row->emit(kernel->compiled->ir, context, &kernel->image, &message))
-            status = qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "%s: %s", row->name, message);
+            status = qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : qn__failure(message), "%s: %s", row->name, message);
         kernel->times.emit_ms = since(emitting);
     }
     if (status == QN_OK && key && kernel->compiled->sink.count == 0) qn__cached_store(kernel, &kernel->image, key); /* warnings are said each time */
@@ -158,15 +158,16 @@ static qn_status compile(qn_kernel *kernel, bool tiers, qn_error *error) {
     if (status != QN_OK) return status;
     const uint64_t start = qn__now();
     qn__loader *loader = row->native ? qn__context_loader(kernel->module->context, &message) : NULL;
-    if (row->native && !loader) return qn__error(error, QN_INTERNAL, "the JIT cannot start: %s", message);
+    if (row->native && !loader) return qn__error(error, qn__failure(message), "the JIT cannot start: %s", message);
     if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
-        return qn__error(error, QN_INTERNAL, "%s: %s", row->name, message);
+        return qn__error(error, qn__failure(message), "%s: %s", row->name, message);
     kernel->times.load_ms += since(start);
     if (!describe_shapes(kernel)) return qn__error(error, QN_RESOURCE, "out of memory");
     status = bind_externs(kernel, error);
     if (status != QN_OK) return status;
     qn__kernel_bind_raw(kernel, &kernel->loaded);
     atomic_store(&kernel->current, &kernel->loaded);
+    qn__quick_plan(kernel);
     if (tiers && !row->native) qn__tier_start(kernel);
     return QN_OK;
 }

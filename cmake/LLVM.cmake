@@ -18,7 +18,7 @@ if(NOT QN_LLVM_FOUND)
 endif()
 
 # What Quern uses: the JIT linker, code generation for x86, AArch64 and NVPTX, the pass pipelines, the verifier.
-set(QN_LLVM_COMPONENTS orcjit passes analysis target native
+set(QN_LLVM_COMPONENTS orcjit orcdebugging passes analysis target native
     x86codegen x86desc x86info aarch64codegen aarch64desc aarch64info nvptxcodegen nvptxdesc nvptxinfo)
 
 execute_process(COMMAND ${QN_LLVM_CONFIG} --includedir OUTPUT_VARIABLE QN_LLVM_INCLUDE OUTPUT_STRIP_TRAILING_WHITESPACE)

@@ -5,6 +5,8 @@
  * ir->failed is set: from then on the builders do nothing and everything here unwinds. */
 #include "compiler/lower_private.h"
 
+#include <string.h>
+
 /* ---- errors, depth, places ---- */
 
 static void fail(qn__lowering *l, qn__diagnostic_id id, qn__node_id node, qn__say argument) {
@@ -72,6 +74,12 @@ static bool start(qn__lowering *l, const qn__typed *typed) {
     const qn__lower_variable none = {.array = QN__NO_REF, .copy = QN__NO_REF, .sums = QN__NO_REF, .local = QN__NO_REF};
     for (uint32_t i = 0; i < count; i++) l->variables[i] = none;
     return true;
+}
+
+void qn__lower_note_value(qn__lowering *l, uint32_t slot) {
+    if (l->in_function || slot >= l->typed->variable_count || slot >= l->slot_count) return;
+    const char *name = l->typed->variables[slot].name;
+    if (name) qn__ir_name_value(l->ir, l->slots[slot], qn__arena_copy_string(l->ir->arena, name, strlen(name)), l->b.location);
 }
 
 uint32_t qn__lower_function(qn__lowering *l, qn__node_id node, uint32_t checked_function) {

@@ -38,6 +38,7 @@ void qn__lower_bind_index(qn__lowering *l, uint32_t variable, qn__value iv, qn__
     }
     uint64_t bits = 1;
     l->slots[variable] = iv;
+    qn__lower_note_value(l, variable);
     l->variables[variable].from_zero = qn__is_const(l->ir, lo, &bits) && !bits;
     l->variables[variable].end = hi;
 }

@@ -165,10 +165,12 @@ void qn__lower_if_else(qn__lowering *l, qn__lower_if *f, const qn__value *result
 }
 
 static void join(qn__lowering *l, qn__lower_if *f, uint32_t i, qn__value value, qn__value *joined) {
-    if (i < f->slot_count)
+    if (i < f->slot_count) {
         l->slots[f->slots[i]] = value;
-    else
+        qn__lower_note_value(l, f->slots[i]);
+    } else {
         joined[i - f->slot_count] = value;
+    }
 }
 
 static void join_selects(qn__lowering *l, qn__lower_if *f, qn__value *joined) {

@@ -21,7 +21,9 @@ void qn__lower_bind_values(qn__lowering *l, qn__node_id let) {
     qn__lower_list(l, qn__lower_child(l, let, QN__LET_VALUES), values, count);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t variable = qn__lower_node(l, qn__lower_child(l, names, i))->ref;
-        if (variable < l->typed->variable_count) l->slots[variable] = values[i];
+        if (variable >= l->typed->variable_count) continue;
+        l->slots[variable] = values[i];
+        qn__lower_note_value(l, variable);
     }
 }
 
@@ -69,6 +71,7 @@ static void lower_var(qn__lowering *l, qn__node_id node) {
     }
     const qn__node_id written = qn__lower_child(l, node, QN__VAR_VALUE);
     l->slots[variable] = written ? qn__lower_expression(l, written) : qn__build_const(&l->b, (qn__type)v->type, 0);
+    qn__lower_note_value(l, variable);
 }
 
 /* ---- assignment ---- */
@@ -104,10 +107,12 @@ static void assign(qn__lowering *l, qn__node_id node) {
         values[i] = combine(l, node, old, values[i], qn__lower_list_product(l, list, i, count));
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (places[i].local)
+        if (places[i].local) {
             qn__lower_place_store(l, &places[i], values[i]);
-        else
+        } else {
             l->slots[places[i].variable] = values[i];
+            qn__lower_note_value(l, places[i].variable);
+        }
     }
 }
 
@@ -186,6 +191,7 @@ static qn__region_ref open_region(qn__lowering *l, const loop_state *s, qn__buil
     for (uint32_t i = 0; i < s->count; i++) {
         l->slots[s->slots[i]] = qn__region_param(l->ir, region, s->lead + i);
         qn__lower_mark(l, l->slots[s->slots[i]]);
+        qn__lower_note_value(l, s->slots[i]);
     }
     return region;
 }
@@ -204,7 +210,10 @@ static uint32_t gather(const qn__lowering *l, const loop_state *s, qn__value *va
 static void end_loop(qn__lowering *l, const loop_state *s, qn__instr_ref ref) {
     l->loop = s->flags.outer;
     const uint32_t skip = ref ? l->ir->instrs[ref].result_count - s->count : 0;
-    for (uint32_t i = 0; i < s->count; i++) l->slots[s->slots[i]] = ref ? qn__result(l->ir, ref, skip + i) : 0;
+    for (uint32_t i = 0; i < s->count; i++) {
+        l->slots[s->slots[i]] = ref ? qn__result(l->ir, ref, skip + i) : 0;
+        qn__lower_note_value(l, s->slots[i]);
+    }
 }
 
 /* condition (0: none) and not broken; the condition is not evaluated after a break. */

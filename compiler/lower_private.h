@@ -91,6 +91,8 @@ typedef struct qn__lower_place {
 } qn__lower_place;
 
 /* ---- lower.c ---- */
+/* The slot's value is from here on what the kernel's variable of that number holds, for debuggers. */
+void qn__lower_note_value(qn__lowering *l, uint32_t slot);
 /* Reports a defect of the compiler, once. */
 void qn__lower_internal(qn__lowering *l, qn__node_id node, const char *what);
 /* Reports something that the IR has no room for. */

@@ -48,6 +48,7 @@ DEFINE_ROOM(functions, function_count, function_capacity)
 DEFINE_ROOM(externs, extern_count, extern_capacity)
 DEFINE_ROOM(locations, location_count, location_capacity)
 DEFINE_ROOM(remarks, remark_count, remark_capacity)
+DEFINE_ROOM(named, named_count, named_capacity)
 #undef DEFINE_ROOM
 
 static void *copy_bytes(qn__ir *ir, const void *bytes, size_t count, size_t size) {
@@ -143,6 +144,10 @@ void qn__ir_remark(qn__ir *ir, qn__remark_kind kind, uint32_t location, const ch
     if (!room_remarks(ir, 1)) return;
     ir->remarks[ir->remark_count++] =
         (qn__remark){.kind = kind, .location = location, .text = copy_name(ir, text)};
+}
+
+void qn__ir_name_value(qn__ir *ir, qn__value value, const char *name, uint32_t location) {
+    if (value && room_named(ir, 1)) ir->named[ir->named_count++] = (qn__named){value, location, name};
 }
 
 /* --- values and regions ------------------------------------------------------------------------------------------ */

@@ -142,6 +142,9 @@ typedef struct qn__remark {
     int64_t index, extent;   /* FAILS: an example of the failing index and extent where constants are known, else 0 */
 } qn__remark;
 
+/* What a value is called in the source, for debuggers. A variable has one entry for each value that it takes. */
+typedef struct qn__named { qn__value value; uint32_t location; const char *name; } qn__named;
+
 typedef struct qn__ir {
     qn__arena *arena;
     const char *name;        /* of the kernel */
@@ -157,6 +160,7 @@ typedef struct qn__ir {
     qn__extern *externs;     uint32_t extern_count, extern_capacity;     /* index 0 is valid */
     qn__location *locations; uint32_t location_count, location_capacity; /* index 0 is "none" */
     qn__remark *remarks;     uint32_t remark_count, remark_capacity;
+    qn__named *named;        uint32_t named_count, named_capacity;       /* of the kernel's own variables; entries of removed values may remain */
     qn__value *clone_map;    uint32_t clone_capacity; /* of qn__clone_region; all zero between calls */
     bool failed;             /* out of memory, sticky: builders return 0 from then on and never crash */
 } qn__ir;
@@ -177,6 +181,8 @@ uint32_t qn__ir_function(qn__ir *ir, const char *name, const qn__type *param_typ
                          const qn__type *result_types, uint32_t result_count);
 uint32_t qn__ir_extern(qn__ir *ir, const char *name, const qn__type *param_types, uint32_t param_count, qn__type result_type);
 void qn__ir_remark(qn__ir *ir, qn__remark_kind kind, uint32_t location, const char *format, ...);
+
+void qn__ir_name_value(qn__ir *ir, qn__value value, const char *name, uint32_t location); /* name must live as long as the arena */
 
 qn__region_ref qn__region_create(qn__ir *ir, const qn__type *param_types, uint32_t param_count);
 qn__value qn__region_param(const qn__ir *ir, qn__region_ref region, uint32_t index);

@@ -5,7 +5,7 @@ set -eu
 
 required="cmake ninja-build gcc g++ pkg-config llvm-22-dev libffi-dev libxxhash-dev libdlpack-dev libzstd-dev zlib1g-dev"
 testing="libcriterion-dev libmpfr-dev"
-optional="lld-22 clang-22 libclang-rt-22-dev"
+optional="gdb lld-22 clang-22 libclang-rt-22-dev"
 
 if [ ! -e /etc/debian_version ] || ! command -v dpkg-query >/dev/null 2>&1; then
     missing=""

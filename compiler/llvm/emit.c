@@ -160,7 +160,7 @@ static const char *const pipelines[] = {
 
 static bool run_passes(qn__emitter *e) {
     uint32_t level = e->options->level > 2 ? 2 : e->options->level;
-    if (level == 0) return true;
+    if (level == 0 || e->options->debug) return true;
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
     LLVMErrorRef error = LLVMRunPasses(e->module, pipelines[level], e->machine->target, options);
     LLVMDisposePassBuilderOptions(options);
@@ -239,7 +239,9 @@ static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *opti
     make_module(e, symbol);
     qn__walk(ir, ir->body, note_swap, e);
     if (!make_scopes(e)) return false;
+    if (!qn__debug_begin(e, symbol)) return false;
     emit_kernel(e);
+    qn__debug_end(e);
     if (!e->failed) emit_raw(e);
     if (e->options->suffix) hide_symbols(e);
     if (e->failed) return false;

@@ -36,6 +36,14 @@ static void call(qn__emitter *e, const qn__instr *instr) {
     for (uint32_t i = 0; i < instr->result_count; i++) l_set(e, instr->first_result + i, l_scalar(e, yield->args[i]));
 }
 
+static void stage(qn__emitter *e, const qn__instr *instr) {
+    void *scope = qn__debug_enter(e, instr);
+    if (instr->op == QN__OP_SCAN) qn__emit_scan(e, instr);
+    else if (instr->op == QN__OP_KEEP) qn__emit_keep(e, instr);
+    else qn__emit_parallel(e, instr);
+    qn__debug_leave(e, scope);
+}
+
 static void emit(qn__emitter *e, const qn__instr *instr) {
     switch ((qn__op)instr->op) {
     case QN__OP_CONST: l_set(e, instr->first_result, constant(e, qn__type_of(e->ir, instr->first_result), instr->imm)); return;
@@ -61,9 +69,7 @@ static void emit(qn__emitter *e, const qn__instr *instr) {
     case QN__OP_FOR: qn__emit_for(e, instr); return;
     case QN__OP_WHILE: qn__emit_while(e, instr); return;
     case QN__OP_REDUCE: qn__emit_reduce(e, instr); return;
-    case QN__OP_SCAN: qn__emit_scan(e, instr); return;
-    case QN__OP_KEEP: qn__emit_keep(e, instr); return;
-    case QN__OP_PARALLEL: qn__emit_parallel(e, instr); return;
+    case QN__OP_SCAN: case QN__OP_KEEP: case QN__OP_PARALLEL: stage(e, instr); return;
     case QN__OP_PUSH: qn__emit_push(e, instr); return;
     case QN__OP_ALLOC: qn__emit_alloc(e, instr); return;
     case QN__OP_SWAP: qn__emit_swap(e, instr); return;
@@ -72,6 +78,8 @@ static void emit(qn__emitter *e, const qn__instr *instr) {
 }
 
 void qn__emit_region(qn__emitter *e, qn__region_ref region) {
-    for (qn__instr_ref ref = e->ir->regions[region].first; ref && !e->failed; ref = e->ir->instrs[ref].next)
+    for (qn__instr_ref ref = e->ir->regions[region].first; ref && !e->failed; ref = e->ir->instrs[ref].next) {
+        qn__debug_at(e, &e->ir->instrs[ref]);
         emit(e, &e->ir->instrs[ref]);
+    }
 }

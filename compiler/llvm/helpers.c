@@ -257,4 +257,7 @@ LLVMTypeRef l_value_type(qn__emitter *e, qn__value v) {
     return l_varies(e, v) ? l_wide(e, type) : type;
 }
 
-void l_set(qn__emitter *e, qn__value v, LLVMValueRef value) { e->values[v] = value; }
+void l_set(qn__emitter *e, qn__value v, LLVMValueRef value) {
+    e->values[v] = value;
+    qn__debug_value(e, v, value);
+}

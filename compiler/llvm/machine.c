@@ -87,7 +87,7 @@ qn__machine *qn__machine_create(const qn__llvm_options *options, const char **me
     m->features = options->features ? copied(options->features) : host ? taken(LLVMGetHostCPUFeatures()) : copied("");
     if (m->triple && m->cpu && m->features) {
         look_at_features(m);
-        *message = create_target(m, options->level);
+        *message = create_target(m, options->debug ? 0 : options->level);
         if (!*message) return m;
     }
     qn__machine_destroy(m);

@@ -8,6 +8,7 @@
 #include "compiler/llvm/compat.h"
 
 #include <llvm-c/LLJIT.h>
+#include <llvm-c/LLJITUtils.h>
 #include <llvm-c/Orc.h>
 #include <math.h>
 #include <pthread.h>
@@ -204,4 +205,13 @@ qn__loader *qn__orc_loader_create(const char **message) {
     self->face = (qn__loader){.self = self, .load = load, .symbol = symbol, .raw_services = no_services,
                                .unload = unload, .destroy = destroy};
     return &self->face;
+}
+
+bool qn__orc_enable_debugger(qn__loader *loader, const char **message) {
+    orc *self = loader->self;
+    LLVMErrorRef error = LLVMOrcLLJITEnableDebugSupport(self->jit);
+    if (!error) return true;
+    LLVMConsumeError(error);
+    *message = "LLVM cannot tell debuggers about its code";
+    return false;
 }

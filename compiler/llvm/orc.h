@@ -9,4 +9,8 @@
  * handle may run then. destroy (loader->destroy(loader->self)) drops what is still loaded, and the loader itself. */
 qn__loader *qn__orc_loader_create(const char **message);
 
+/* From now on objects with debug information are made known to a debugger that is attached to this process (gdb's JIT interface).
+ * False with a static *message. */
+bool qn__orc_enable_debugger(qn__loader *loader, const char **message);
+
 #endif

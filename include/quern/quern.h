@@ -94,6 +94,7 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
     const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
     uint64_t cache_limit;           /* bytes that the cache's folder may hold; 0: 256 MiB */
+    bool debug;                     /* native code for debuggers: scalar, not optimised, with lines and variables for gdb; the same bits */
     bool colour;                    /* rendered diagnostics have ANSI colours */
     void (*on_diagnostic)(void *user, const qn_diagnostic *diagnostic); /* called by the compiling thread */
     void *user;
