@@ -5,7 +5,8 @@
  * from domains (lo <= i < hi), from conditions of `if`, `while` and `select`, from checks that stand before, from what
  * rem, div, min, max, & and >> guarantee, and from the runtime (sizes and extents lie in 0 .. 2^48). They hold in the
  * region where they were found. A check leaves one remark: PROVED (and is gone), KEPT with the reason, or FAILS when it
- * fails at a corner of its stage's domain, whatever the sizes are, as long as there is a point at all.
+ * fails at a corner of its stage's domain, whatever the sizes are, as long as there is a point at all. Since what is known
+ * in front of a loop is at hand here only, loads that do not depend on a loop of a point leave it here, too.
  *
  * requires: fold (constants on the right, x - c as x + -c); runs before licm, which moves values away from the conditions
  *           under which they do not wrap
@@ -202,6 +203,7 @@ static void enter_counter(qn__ranges *r, qn__value param, qn__value body_param, 
 
 static void visit_for(qn__ranges *r, qn__instr_ref ref) {
     const qn__ir *ir = r->ir;
+    if (r->in_stage) qn__ranges_hoist_loads(r, ref);
     qn__instr instr = ir->instrs[ref];
     const qn__instr *yield = yield_of(ir, instr.regions[0]);
     qn__value first = ir->regions[instr.regions[0]].first_param;
@@ -262,6 +264,7 @@ static void visit_if(qn__ranges *r, qn__instr_ref ref) {
 /* reduce and scan: index variable first where the region has one; what is accumulated is not followed. */
 static void visit_accumulation(qn__ranges *r, qn__instr_ref ref) {
     const qn__ir *ir = r->ir;
+    if (ir->instrs[ref].op == QN__OP_REDUCE) qn__ranges_hoist_loads(r, ref);
     qn__instr instr = ir->instrs[ref];
     for (uint32_t i = 0; i < instr.region_count; i++) {
         saved s = save(r);
@@ -330,7 +333,8 @@ bool qn__pass_ranges(qn__pass *pass) {
     r.affine.assume = qn__ranges_assume;
     r.forms = QN__ARENA_ARRAY(pass->scratch, const qn__form *, pass->ir->value_count);
     r.is_extent = QN__ARENA_ARRAY(pass->scratch, uint8_t, pass->ir->value_count);
-    if (!r.forms || !r.is_extent) return false;
+    r.written = QN__ARENA_ARRAY(pass->scratch, uint8_t, pass->ir->array_count);
+    if (!r.forms || !r.is_extent || !r.written) return false;
     for (uint32_t i = 0; i < pass->ir->array_count; i++)
         for (uint32_t k = 0; k < pass->ir->arrays[i].rank && pass->ir->arrays[i].kind != QN__ARRAY_TEMP; k++)
             r.is_extent[pass->ir->arrays[i].extent[k]] = 1;

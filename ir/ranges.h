@@ -1,4 +1,5 @@
-/* The parts of the ranges pass: the walk (ranges.c), what values are (ranges_values.c), checks (ranges_checks.c). */
+/* The parts of the ranges pass: the walk (ranges.c), what values are (ranges_values.c), checks (ranges_checks.c),
+ * loads (ranges_loads.c). */
 #ifndef QN__RANGES_H
 #define QN__RANGES_H
 
@@ -12,6 +13,7 @@ typedef struct qn__ranges {
     qn__pass *pass;
     qn__ir *ir;
     const qn__form **forms;   /* by value: NULL until known */
+    uint8_t *written;         /* by array, while loads are moved */
     uint8_t *is_extent;       /* by value: an extent of a parameter or output, which the runtime keeps in 0 .. 2^48 */
     qn__axis *axes;           size_t axis_count, axis_capacity; /* of the stage, outermost first */
     bool in_stage, certain;   /* certain: every point of the stage comes by here */
@@ -29,5 +31,8 @@ void qn__ranges_assume(qn__affine *affine, qn__value cond, bool truth);
 
 /* ranges_checks.c: proves and removes a check, or says why not. */
 void qn__ranges_check(qn__ranges *r, qn__instr_ref instr);
+
+/* ranges_loads.c: moves loads out of a loop. Called where the walk comes to the loop. */
+void qn__ranges_hoist_loads(qn__ranges *r, qn__instr_ref loop);
 
 #endif

@@ -254,6 +254,23 @@ Test(passes, ranges_find_certain_failures) {
     cr_assert_eq(remarks(QN__REMARK_KEPT), 1);
 }
 
+Test(passes, ranges_move_loads_out_of_loops) {
+    const char *loop = "%r: f32 = for %o, %m, %f0 {%p: i64, %acc: f32 ->\n%z0: i64 = const 0\n%ii: i64 = add %i, %z0\n%l: f32 = load x[%ii]\n%l2: f32 = load x[%z0]\n"
+                       "%g: f32 = add %acc, %l\n%g2: f32 = add %g, %l2\nyield %g2\n}\nstore z[%i], %r\n";
+    char text[4096];
+    snprintf(text, sizeof text, "%s%s%s", HEAD BODY POINT, loop, END);
+    const char *out = after(NULL, text), *at = strstr(out, " = for ");
+    cr_assert(at && strstr(at, "load x") == NULL, "%s", out); /* x[i], and x[0] because i shows that there is an element */
+    const char *other = "%r: f32 = for %o, %m, %f0 {%p: i64, %acc: f32 ->\n%l: f32 = load a[%i, %one]\n%g: f32 = add %acc, %l\nyield %g\n}\nstore z[%i], %r\n";
+    snprintf(text, sizeof text, "%s%s%s", HEAD BODY POINT, other, END);
+    out = after(NULL, text), at = strstr(out, " = for ");
+    cr_assert(at && strstr(at, "load a"), "%s", out); /* a may have no second column when the loop does not run */
+    const char *written = "for %o, %m {%p: i64 ->\n%l: f32 = load z[%i]\n%g: f32 = add %l, %e\nstore z[%i], %g\nyield\n}\n";
+    snprintf(text, sizeof text, "%s%s%s", HEAD BODY POINT, written, END);
+    out = after(NULL, text), at = strstr(out, " for ");
+    cr_assert(at && strstr(at, "load z"), "%s", out);
+}
+
 Test(passes, fuse_joins_stages_and_drops_the_temporary) {
     const char *out = after("sweep", HEAD BODY "alloc t[%n]\n" POINT "%h: f32 = mul %e, %e\nstore t[%i], %h\nyield\n}\n"
         "parallel 1 %o, %n {%i2: i64 ->\n%g: f32 = load t[%i2]\n%g2: f32 = sqrt %g\nstore z[%i2], %g2\n" END);
