@@ -133,9 +133,24 @@ static void next_carried(qn__emitter *e, const qn__instr *instr, qn__region_ref 
     }
 }
 
-static void for_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots) {
+static void note_loop(const qn__ir *ir, const qn__instr *instr, void *context) {
+    (void)ir;
+    if (instr->op == QN__OP_FOR || instr->op == QN__OP_WHILE || instr->op == QN__OP_REDUCE) *(bool *)context = true;
+}
+
+/* After how many iterations a loop polls: fewer where an iteration is long itself. 0: its constant bounds are closer than that. */
+static int64_t poll_distance(qn__emitter *e, const qn__instr *instr) {
+    bool nested = false;
+    uint64_t lo, hi;
+    qn__walk(e->ir, instr->regions[0], note_loop, &nested);
+    int64_t distance = nested ? 256 : 65536;
+    bool known = qn__is_const(e->ir, instr->args[0], &lo) && qn__is_const(e->ir, instr->args[1], &hi);
+    return known && (int64_t)hi - (int64_t)lo <= distance ? 0 : distance;
+}
+
+static void for_iterations(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots, LLVMValueRef lo, LLVMValueRef hi) {
     qn__loop loop;
-    l_loop_begin(e, &loop, NULL, l_scalar(e, instr->args[0]), l_scalar(e, instr->args[1]));
+    l_loop_begin(e, &loop, NULL, lo, hi);
     if (e->point.rank == 0) qn__emit_poll(e, instr->location);
     l_set(e, qn__region_param(e->ir, instr->regions[0], 0), loop.iv);
     set_carried(e, instr, instr->regions[0], 1, slots);
@@ -144,14 +159,39 @@ static void for_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef *sl
     l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, 1), ""));
 }
 
+/* In strips, with a poll between two of them; a loop of one strip never polls. */
+static void for_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots) {
+    LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
+    int64_t distance = e->point.rank == 0 ? 0 : poll_distance(e, instr);
+    if (!distance) {
+        for_iterations(e, instr, slots, lo, hi);
+        return;
+    }
+    LLVMValueRef at = l_alloca(e, e->i64);
+    LLVMBasicBlockRef strip = l_block(e, "strip"), more = l_block(e, "more"), end = l_block(e, "end");
+    l_store(e, lo, at);
+    l_jump(e, strip);
+    l_enter(e, strip);
+    LLVMValueRef start = l_load(e, e->i64, at);
+    LLVMValueRef stop = l_call2(e, "llvm.smin", l_call2(e, "llvm.sadd.sat", start, l_i64(e, distance)), hi);
+    for_iterations(e, instr, slots, start, stop);
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, stop, hi, ""), more, end);
+    l_enter(e, more);
+    qn__emit_poll(e, instr->location);
+    l_store(e, stop, at);
+    l_jump(e, strip);
+    l_enter(e, end);
+}
+
 /* Lanes run in step, each from its lo, until all have met their hi. */
 static void for_varying(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots) {
     LLVMValueRef outer = e->mask;
     bool wide = l_varies(e, qn__region_param(e->ir, instr->regions[0], 0));
     LLVMValueRef lo = l_value_as(e, instr->args[0], wide), hi = l_vector(e, instr->args[1]);
-    LLVMValueRef counter = l_alloca(e, LLVMTypeOf(lo));
+    LLVMValueRef counter = l_alloca(e, LLVMTypeOf(lo)), turns = l_alloca(e, e->i64);
     LLVMBasicBlockRef head = l_block(e, "head"), body = l_block(e, "body"), end = l_block(e, "end");
     l_store(e, lo, counter);
+    l_store(e, l_i64(e, 0), turns);
     l_jump(e, head);
     l_enter(e, head);
     LLVMValueRef iv = l_load(e, LLVMTypeOf(lo), counter);
@@ -165,6 +205,13 @@ static void for_varying(qn__emitter *e, const qn__instr *instr, LLVMValueRef *sl
     next_carried(e, instr, instr->regions[0], slots, live);
     LLVMValueRef next = LLVMBuildAdd(e->builder, iv, l_like(e, iv, 1), "");
     l_store(e, wide ? l_select(e, l_from_mask(e, live), next, iv) : next, counter);
+    LLVMValueRef turn = LLVMBuildAdd(e->builder, l_load(e, e->i64, turns), l_i64(e, 1), "");
+    l_store(e, turn, turns);
+    LLVMValueRef due = LLVMBuildAnd(e->builder, turn, l_i64(e, poll_distance(e, instr) - 1), "");
+    LLVMBasicBlockRef poll = l_block(e, "due");
+    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntNE, due, l_i64(e, 0), ""), head, poll);
+    l_enter(e, poll);
+    qn__emit_poll(e, instr->location);
     l_jump(e, head);
     l_enter(e, end);
     e->mask = outer;
