@@ -194,6 +194,10 @@ qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input
     if (output_count != expected || (output_count > 0 && !outputs))
         return qn__error(error, QN_USAGE, "%s has %u outputs, room for %zu was given", s->name, expected, output_count);
     qn__no_error(error);
+    qn_status quick;
+    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0))) &&
+        qn__quick_call(kernel, inputs, outputs, error, &quick))
+        return quick;
     qn__argument small[SMALL];
     if (s->parameter_count <= SMALL) return call_with(kernel, small, inputs, outputs, options, error);
     qn__argument *arguments = calloc(s->parameter_count, sizeof *arguments);

@@ -9,10 +9,12 @@
 
 enum { MAX_SOURCE = 256 << 20 };
 
+const char qn__no_memory[] = "out of memory";
+
 char *qn__read_file(const char *path, size_t *length, const char **message) {
     FILE *file = fopen(path, "rb");
     if (!file) {
-        *message = strerror(errno);
+        *message = errno == ENOMEM ? qn__no_memory : strerror(errno);
         return NULL;
     }
     char *text = NULL;
@@ -23,7 +25,7 @@ char *qn__read_file(const char *path, size_t *length, const char **message) {
             capacity = capacity ? capacity * 2 : 1 << 14;
             char *grown = capacity > MAX_SOURCE ? NULL : realloc(text, capacity);
             if (!grown) {
-                *message = "the file is too large";
+                *message = capacity > MAX_SOURCE ? "the file is too large" : qn__no_memory;
                 break;
             }
             text = grown;

@@ -4,7 +4,8 @@
 
 #include "compiler/loader.h"
 
-/* Reads a file into malloc'ed, zero-terminated memory. NULL with a message (static or of strerror). */
+/* Reads a file into malloc'ed, zero-terminated memory. NULL with a message (static or of strerror; qn__no_memory itself when that is why). */
+extern const char qn__no_memory[];
 char *qn__read_file(const char *path, size_t *length, const char **message);
 
 /* Imports from files. */

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <quern/quern.h>
 #include <stdatomic.h>
+#include <string.h>
 
 typedef struct qn__pool qn__pool; /* api/launch.c */
 void qn__pool_destroy(qn__pool *pool);
@@ -57,6 +58,8 @@ struct qn_module {
     atomic_size_t references;      /* the handle, and one per kernel */
 };
 
+enum { QN__QUICK = 16 }; /* parameters, arrays and sizes of a kernel that qn_call has a short way for */
+
 typedef enum qn__tier_state { QN__TIER_NONE, QN__TIER_QUEUED, QN__TIER_RUNNING, QN__TIER_READY, QN__TIER_FAILED } qn__tier_state;
 
 /* The compiled side of a kernel that started in the interpreter, and what its typed function needs. */
@@ -84,6 +87,8 @@ struct qn_kernel {
     void **externs;                /* by extern number */
     char **shapes;                 /* text per parameter of the signature */
     qn_compile_times times;
+    bool quick;                    /* qn_call may take its short way (quick.c); types as words, by parameter */
+    uint32_t quick_types[QN__QUICK];
     _Atomic(const qn__loaded *) current; /* what calls run: &loaded or &tier.loaded */
     pthread_mutex_t memory;        /* guards the memory of `compiled` while the kernel is in use */
     qn__tier tier;
@@ -110,6 +115,8 @@ const qn__engine_row *qn__engine_row_of(qn_engine engine);
 /* Fills in *error (which may be NULL) and returns status. */
 __attribute__((format(printf, 3, 4))) qn_status qn__error(qn_error *error, qn_status status, const char *format, ...);
 qn_status qn__no_error(qn_error *error);
+/* The status of what a backend, loader or engine could not do: they all say "out of memory" in these words. */
+static inline qn_status qn__failure(const char *message) { return strcmp(message, "out of memory") == 0 ? QN_RESOURCE : QN_INTERNAL; }
 
 /* The context's loader, made when needed; NULL with a message. */
 qn__loader *qn__context_loader(qn_context *context, const char **message);
@@ -131,11 +138,15 @@ void qn__tier_start(qn_kernel *kernel);
 void qn__tier_end(qn_kernel *kernel);
 /* Hands the registered host functions to the typed function of what was loaded. */
 void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded);
+/* quick.c: the short way of qn_call. False when the call is not for it; then nothing has happened. */
+void qn__quick_plan(qn_kernel *kernel);
+bool qn__quick_call(const qn_kernel *kernel, const DLTensor *const *inputs, qn_array *const *outputs, qn_error *error, qn_status *status);
 bool qn__queue_init(qn__queue *queue);
 void qn__queue_end(qn__queue *queue);
 
-/* Hands the diagnostics of a sink to the context's callback; error gets the first error. */
-void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
+/* Hands the diagnostics of a sink to the context's callback; error gets the first error. QN_OK when there is none, QN_RESOURCE when memory
+ * ran out, whatever else was said, else QN_SOURCE. */
+qn_status qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
 
 /* One tensor as an argument of the runtime; checks type, rank, device and strides. */
 qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, qn__argument *out, qn_error *error);

@@ -24,13 +24,23 @@ static void describe(qn_diagnostic *out, const qn__diagnostic *d, const qn__sour
     }
 }
 
-void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error) {
+/* A report that says that memory is out tells nothing about the source. */
+static bool is_memory(const qn__diagnostic *d) { return d->id == QN__DIAG_OUT_OF_MEMORY; }
+
+qn_status qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error) {
     qn__text rendered = QN__TEXT_EMPTY;
+    qn_status status = QN_OK;
+    for (size_t i = 0; i < sink->count && status != QN_RESOURCE; i++)
+        if (qn__diagnostic_severity(sink->items[i]->id) == QN__SEVERITY_ERROR) status = is_memory(sink->items[i]) ? QN_RESOURCE : QN_SOURCE;
     for (size_t i = 0; i < sink->count; i++) {
         qn_diagnostic diagnostic;
         describe(&diagnostic, sink->items[i], sources, context->options.colour, &rendered);
         if (context->options.on_diagnostic) context->options.on_diagnostic(context->options.user, &diagnostic);
         if (!diagnostic.is_error || !error || error->status != QN_OK) continue;
+        if (status == QN_RESOURCE) {
+            if (is_memory(sink->items[i])) qn__error(error, status, "%s", diagnostic.message);
+            continue;
+        }
         qn__error(error, QN_SOURCE, "%s:%u:%u: error[%s]: %s", diagnostic.path, diagnostic.line, diagnostic.column,
                  diagnostic.code, diagnostic.message);
         snprintf(error->path, sizeof error->path, "%s", diagnostic.path);
@@ -39,6 +49,7 @@ void qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, con
         error->length = diagnostic.length;
     }
     qn__text_free(&rendered);
+    return status;
 }
 
 static void module_free(qn_module *module) {
@@ -76,12 +87,11 @@ qn_status qn_module_from_source(qn_context *context, const char *path, const cha
         module_free(m);
         return qn__error(error, QN_RESOURCE, "out of memory");
     }
-    qn__deliver(context, &m->program->sink, &m->program->sources, error);
+    const qn_status status = qn__deliver(context, &m->program->sink, &m->program->sources, error);
     if (m->program->sink.errors == 0) m->kernels = qn__program_kernels(m->program, &m->kernel_count);
     if (!m->kernels) {
-        const bool source = m->program->sink.errors != 0;
         module_free(m);
-        return source ? QN_SOURCE : qn__error(error, QN_RESOURCE, "out of memory");
+        return status != QN_OK ? status : qn__error(error, QN_RESOURCE, "out of memory");
     }
     *module = m;
     return QN_OK;
@@ -93,7 +103,7 @@ qn_status qn_module_from_file(qn_context *context, const char *path, qn_module *
     size_t length = 0;
     const char *message = NULL;
     char *text = qn__read_file(path, &length, &message);
-    if (!text) return qn__error(error, QN_IO, "%s: %s", path, message);
+    if (!text) return qn__error(error, message == qn__no_memory ? QN_RESOURCE : QN_IO, "%s: %s", path, message);
     const qn_status status = qn_module_from_source(context, path, text, length, module, error);
     free(text);
     return status;
@@ -104,9 +114,9 @@ qn_status qn_module_check(qn_module *module, qn_error *error) {
     qn__no_error(error);
     pthread_mutex_lock(&module->mutex);
     const bool ok = qn__program_check(module->program);
-    qn__deliver(module->context, &module->program->sink, &module->program->sources, error);
+    const qn_status status = qn__deliver(module->context, &module->program->sink, &module->program->sources, error);
     pthread_mutex_unlock(&module->mutex);
-    return ok ? QN_OK : QN_SOURCE;
+    return ok || status != QN_OK ? status : qn__error(error, QN_RESOURCE, "out of memory");
 }
 
 void qn__module_retain(qn_module *module) { atomic_fetch_add(&module->references, 1); }

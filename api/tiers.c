@@ -193,7 +193,7 @@ qn_status qn_kernel_prepare(qn_kernel *kernel, double deadline_ms, qn_error *err
     case QN__TIER_RUNNING: return qn__error(error, QN_STOPPED, "kernel %s is still being compiled", qn_kernel_name(kernel));
     case QN__TIER_FAILED: break;
     }
-    return qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : QN_INTERNAL, "cpu: %s", tier->message);
+    return qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : qn__failure(tier->message), "cpu: %s", tier->message);
 }
 
 qn_tier qn_kernel_tier(const qn_kernel *kernel) {
