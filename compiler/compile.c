@@ -144,7 +144,8 @@ static qn__ir *compile(const qn__program *program, const qn__kernel_info *kernel
     compiled->passes_ms = now_ms() - lowered;
     if (!passed) {
         const qn__span span = qn__ast_name_span(program->ast, kernel->node);
-        qn__report(sink, QN__DIAG_PASSES_STOPPED, span, QN__SAY(message ? message : "out of memory"));
+        if (ir->failed || !message) qn__report(sink, QN__DIAG_OUT_OF_MEMORY, span);
+        else qn__report(sink, QN__DIAG_PASSES_STOPPED, span, QN__SAY(message));
         return NULL;
     }
     const size_t errors = sink->errors;
@@ -163,7 +164,8 @@ qn__compiled *qn__compile(qn__program *program, const qn__kernel_info *kernel, c
     compiled->arena = arena;
     qn__diagnostic_sink_init(&compiled->sink, arena, &program->sources);
     compiled->ir = compile(program, kernel, types, type_count, options ? options->stop_after : NULL, compiled, &compiled->sink);
-    if (!compiled->ir && !compiled->sink.errors)
+    if (qn__arena_failed(arena)) compiled->ir = NULL; /* what was found out without memory is not to be relied on, errors included */
+    if (!compiled->ir && (!compiled->sink.errors || qn__arena_failed(arena)))
         qn__report(&compiled->sink, QN__DIAG_OUT_OF_MEMORY, qn__ast_name_span(program->ast, kernel->node));
     qn__diagnostic_sort(&compiled->sink);
     return compiled;
@@ -190,8 +192,11 @@ static void check_deeply(qn__program *program, const qn__kernel_info *kernel) {
     qn__type types[QN__MAX_RANK] = {QN__TYPE_NONE};
     for (uint32_t i = 0; i < kernel->generic_count; i++) types[i] = usual_type(kernel->generic_classes[i]);
     qn__compiled scratch = {.arena = qn__arena_create((size_t)QN__COMPILE_MEMORY)};
-    if (!scratch.arena) return;
-    compile(program, kernel, types, kernel->generic_count, NULL, &scratch, &program->sink);
+    const size_t errors = program->sink.errors;
+    const qn__ir *ir = scratch.arena ? compile(program, kernel, types, kernel->generic_count, NULL, &scratch, &program->sink) : NULL;
+    const bool memory = scratch.arena && !qn__arena_failed(scratch.arena);
+    if (!memory || (!ir && program->sink.errors == errors))
+        qn__report(&program->sink, QN__DIAG_OUT_OF_MEMORY, qn__ast_name_span(program->ast, kernel->node));
     qn__arena_destroy(scratch.arena);
 }
 
@@ -202,6 +207,8 @@ bool qn__program_check(qn__program *program) {
     size_t count = 0;
     const qn__kernel_info *kernels = qn__program_kernels(program, &count);
     for (size_t i = 0; sound && kernels && i < count; i++) check_deeply(program, &kernels[i]);
+    if (((!sound || !kernels) && !program->sink.errors) || qn__arena_failed(program->arena))
+        qn__report(&program->sink, QN__DIAG_OUT_OF_MEMORY, QN__NO_SPAN);
     qn__diagnostic_sort(&program->sink);
     return sound && !program->sink.errors;
 }

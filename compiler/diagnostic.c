@@ -156,8 +156,9 @@ qn__diagnostic *qn__report_arguments(qn__diagnostic_sink *sink, qn__diagnostic_i
     d->span = span;
     d->sink = sink;
     d->order = (uint32_t)sink->count;
+    const bool whole = !message.failed;
     d->message = keep_text(sink, &message);
-    if (!d->message) d->message = rows[id].text;
+    if (!d->message || !whole) d->message = rows[id].text;
     items[sink->count++] = d;
     return d;
 }

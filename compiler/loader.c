@@ -81,6 +81,10 @@ static const qn__source *read_import(loading *l, const char *path, qn__span span
     const char *text = NULL, *message = NULL;
     size_t length = 0;
     if (!l->reader || !l->reader->read(l->reader->user, path, &text, &length, &message)) {
+        if (message && !strcmp(message, "out of memory")) {
+            qn__report(&l->program->sink, QN__DIAG_OUT_OF_MEMORY, span);
+            return NULL;
+        }
         qn__diagnostic *d = qn__report(&l->program->sink, QN__DIAG_IMPORT_UNREADABLE, span, QN__SAY(path));
         if (!l->reader) message = "imports are not available here";
         if (message) qn__diagnostic_found(d, "%s", message);
@@ -152,7 +156,8 @@ static bool is_needed(const loading *l, const qn__embedded *file) {
 static bool load_embedded(loading *l, const qn__embedded *file) {
     qn__text path = QN__TEXT_EMPTY;
     qn__text_format(&path, "prelude/%s", file->name);
-    qn__source *source = qn__sources_add(&l->program->sources, qn__text_bytes(&path), file->text, file->length);
+    qn__source *source =
+        path.failed ? NULL : qn__sources_add(&l->program->sources, qn__text_bytes(&path), file->text, file->length);
     qn__text_free(&path);
     if (!source) return false;
     source->embedded = true;

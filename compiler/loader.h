@@ -7,7 +7,8 @@
 
 // How imported files are read; the library itself opens none. `path` is the importing file's folder joined with the
 // written path, normalised. On success returns true and sets *text (released through `release`, may be NULL) and
-// *length. On failure returns false and may set *message to a static text such as "no such file".
+// *length. On failure returns false and may set *message to a static text such as "no such file"; "out of memory" is
+// reported as that.
 typedef struct qn__import_reader {
     void *user;
     bool (*read)(void *user, const char *path, const char **text, size_t *length, const char **message);
