@@ -5,7 +5,7 @@ set -eu
 
 required="cmake ninja-build gcc g++ pkg-config llvm-22-dev libffi-dev libxxhash-dev libdlpack-dev libzstd-dev zlib1g-dev"
 testing="libcriterion-dev libmpfr-dev"
-optional="gdb lld-22 clang-22 libclang-rt-22-dev"
+optional="gdb lld-22 clang-22 libclang-rt-22-dev libpng-dev"
 
 if [ ! -e /etc/debian_version ] || ! command -v dpkg-query >/dev/null 2>&1; then
     missing=""
@@ -72,6 +72,7 @@ for package in $want; do
         echo "setup: $package is not available: $(
             case $package in
             lld-22) echo 'linking takes longer' ;;
+            libpng-dev) echo 'one example host is not tested' ;;
             *) echo 'the fuzzers and the clang build are left out' ;;
             esac)" >&2
     fi

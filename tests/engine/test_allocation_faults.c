@@ -182,6 +182,7 @@ void __wrap_free(void *block) {
 /* ---- what is done with little memory ---- */
 typedef struct world {
     qn_engine engine;
+    uint64_t limit;           /* of the cache; 1: what is stored is pruned at once, so that each run stores */
     const char *cache, *path; /* of a file with an import; NULL path: the text below */
     const char *kernel;       /* only compile this; NULL: everything */
     qn_error error;
@@ -216,7 +217,7 @@ static qn_status made(world *w, bool ok) {
 }
 
 static qn_status open_world(world *w) {
-    const qn_context_options options = {.engine = w->engine, .cache_folder = w->cache};
+    const qn_context_options options = {.engine = w->engine, .cache_folder = w->cache, .cache_limit = w->limit};
     qn_status status = qn_context_create(&options, &w->context, &w->error);
     if (status != QN_OK) return status;
     return qn_module_from_file(w->context, w->path, &w->module, &w->error);
@@ -398,6 +399,7 @@ int main(void) {
     all(&(world){.engine = QN_ENGINE_INTERP, .cache = "", .path = path}, "interp");
     all(&(world){.engine = QN_ENGINE_CPU, .cache = "", .path = path}, "cpu");
     all(&(world){.engine = QN_ENGINE_CPU, .cache = cache, .path = path}, "cpu, found in the cache");
+    all(&(world){.engine = QN_ENGINE_CPU, .cache = cache, .limit = 1, .path = path}, "cpu, stored in the cache");
     examples();
     snprintf(remove, sizeof remove, "rm -r %s", folder);
     if (system(remove) != 0) return 2;
