@@ -17,6 +17,7 @@ static bool make_tables(emitter *e) {
     e->lanes = QN__ARENA_ARRAY(e->arena, uint32_t, ir->instr_count);
     e->keep_number = QN__ARENA_ARRAY(e->arena, uint32_t, ir->instr_count);
     e->local_offset = QN__ARENA_ARRAY(e->arena, size_t, ir->local_count);
+    e->early = QN__ARENA_ARRAY(e->arena, uint32_t, ir->value_count);
     e->strip_offset = QN__ARENA_ARRAY(e->arena, size_t, 64);
     e->epoch = 1;
     return !qn__arena_failed(e->arena);

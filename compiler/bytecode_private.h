@@ -62,6 +62,8 @@ typedef struct emitter {
     pointer *pointers;        size_t pointer_count, pointer_capacity;
     array_view *views;        uint32_t epoch;
     strip *strip;             /* while a strip's body is emitted: operations become vector operations */
+    uint32_t *early;          /* by value: the number of the strip before whose loop it was computed */
+    uint32_t strip_number;
     size_t *strip_offset;     uint32_t strip_count;    /* local memory of vectors, shared by all strips */
     bool in_stage, numbers_points; /* the next loops of a stage are those that number its points */
 

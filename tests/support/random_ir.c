@@ -18,7 +18,7 @@ typedef struct maker {
     qn__value row[2]; /* the point's indices */
     uint32_t count;
     uint32_t depth, budget;
-    bool faults, in_point, in_reduce, straight; /* straight: no control flow in points */
+    bool faults, in_point, in_reduce, straight; /* straight: no control flow in points but `for` */
 } maker;
 
 uint64_t random_next(uint64_t *state) { /* splitmix64 */
@@ -274,7 +274,9 @@ static void make_reduce(maker *m) {
 static void statements(maker *m, uint32_t count) {
     for (; count && m->budget; count--) {
         m->budget--;
-        uint32_t choice = pick(m, m->straight && m->in_point ? 16 : m->depth > 4 ? 20 : 28);
+        bool straight = m->straight && m->in_point;
+        uint32_t choice = pick(m, straight ? 17 : m->depth > 4 ? 20 : 28);
+        if (straight && choice == 16) choice = m->depth > 3 ? 0 : 23;
         if (choice < 7) arithmetic(m);
         else if (choice < 9) unary(m);
         else if (choice < 11) fused(m);
