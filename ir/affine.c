@@ -278,12 +278,17 @@ static bool eliminate_product(qn__affine *affine, const qn__form *form, uint32_t
     return false;
 }
 
-static bool prove_case(qn__affine *affine, const qn__form *form, uint32_t base, int64_t k, const qn__form *instead,
-                       qn__value cond, bool truth, uint32_t depth) {
+static bool prove_case(qn__affine *affine, const qn__form *form, uint32_t base, int64_t k, const qn__choice *choice,
+                       bool yes, uint32_t depth) {
     qn__form itself = qn__form_of_base(base), rest;
-    if (!qn__form_add(&rest, form, &itself, -k) || !qn__form_add(&rest, &rest, instead, k)) return false;
+    if (!qn__form_add(&rest, form, &itself, -k) || !qn__form_add(&rest, &rest, yes ? choice->yes : choice->no, k))
+        return false;
     qn__mark mark = qn__facts_mark(affine);
-    if (cond) affine->assume(affine, cond, truth);
+    if (choice->cond) affine->assume(affine, choice->cond, yes);
+    if (choice->low && yes) {
+        qn__fact_at_most(affine, choice->low, 0, choice->yes);
+        qn__fact_at_most(affine, choice->yes, 1, choice->high);
+    }
     bool good = prove(affine, &rest, depth - 1);
     qn__facts_forget(affine, mark);
     return good;
@@ -291,8 +296,8 @@ static bool prove_case(qn__affine *affine, const qn__form *form, uint32_t base, 
 
 static bool prove_both(qn__affine *affine, const qn__form *form, uint32_t base, int64_t k, uint32_t depth) {
     qn__choice choice = affine->bases[base].choice;
-    return choice.yes && k != INT64_MIN && prove_case(affine, form, base, k, choice.yes, choice.cond, true, depth) &&
-           prove_case(affine, form, base, k, choice.no, choice.cond, false, depth);
+    return choice.yes && k != INT64_MIN && prove_case(affine, form, base, k, &choice, true, depth) &&
+           prove_case(affine, form, base, k, &choice, false, depth);
 }
 
 /* The term whose base comes after those of all terms in `done`. */

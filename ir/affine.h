@@ -25,6 +25,7 @@ typedef struct qn__form {
 typedef struct qn__choice {
     const qn__form *yes, *no;
     qn__value cond;                 /* decides; 0: unknown */
+    const qn__form *low, *high;     /* not NULL: when it is yes, low <= yes < high */
 } qn__choice;
 
 typedef struct qn__base {

@@ -419,6 +419,30 @@ static qn__instr_ref fold_while_again(folder *f, qn__instr_ref ref) {
     return drop_loop(f, ref, instr->args);
 }
 
+/* Is result k of combine(a..., b...) a or b, as booleans? */
+static bool combines_by_or(const qn__ir *ir, qn__region_ref combine, uint32_t k, uint32_t count) {
+    const qn__instr *instr = qn__definition(ir, yield_of(ir, combine)->args[k]);
+    qn__value a = ir->regions[combine].first_param + k, b = a + count;
+    if (!instr || instr->op != QN__OP_OR) return false;
+    return (instr->args[0] == a && instr->args[1] == b) || (instr->args[0] == b && instr->args[1] == a);
+}
+
+/* A carried flag that starts false and is set by every iteration says whether there was one: lo < hi. (argmin asks.) */
+static void fold_flags(folder *f, qn__instr_ref ref) {
+    qn__ir *ir = f->ir;
+    uint64_t init, next;
+    for (uint32_t k = 0; k < ir->instrs[ref].result_count; k++) {
+        const qn__instr *instr = &ir->instrs[ref];
+        qn__value result = instr->first_result + k;
+        if (qn__type_of(ir, result) != QN__TYPE_BOOL || !const_of(f, instr->args[2 + k], &init) || init) continue;
+        if (!const_of(f, yield_of(ir, instr->regions[0])->args[k], &next) || !next) continue;
+        if (instr->op == QN__OP_REDUCE && !combines_by_or(ir, instr->regions[1], k, instr->result_count)) continue;
+        qn__builder b = {.ir = ir, .region = instr->region, .before = ref, .location = instr->location};
+        qn__value some = qn__build_binary(&b, QN__OP_LT, instr->args[0], instr->args[1]);
+        if (some) qn__rewrite_set(&f->rewrite, result, some);
+    }
+}
+
 static void fold_region(folder *f, qn__region_ref region) {
     qn__ir *ir = f->ir;
     for (qn__instr_ref ref = ir->regions[region].first, next; ref && !ir->failed; ref = next) {
@@ -439,6 +463,7 @@ static void fold_region(folder *f, qn__region_ref region) {
         }
         for (uint32_t i = 0; i < ir->instrs[ref].region_count; i++) fold_region(f, ir->instrs[ref].regions[i]);
         uint32_t op = ir->instrs[ref].op;
+        if (op == QN__OP_FOR || op == QN__OP_REDUCE) fold_flags(f, ref);
         if (ir->failed || (op != QN__OP_IF && op != QN__OP_WHILE)) continue;
         resume = op == QN__OP_IF ? fold_if_again(f, ref) : fold_while_again(f, ref);
         if (resume || !ir->instrs[ref].region) next = resume;

@@ -140,6 +140,31 @@ static void enter_carried(qn__ranges *r, qn__value param, qn__value init, const 
     if (step[1]) bound_by_count(r, form, start, step[1], count, false);
 }
 
+/* Is v one of p, q and what select makes of them? */
+static bool picks(const qn__ir *ir, qn__value v, qn__value p, qn__value q, uint32_t depth) {
+    if (v == p || v == q) return true;
+    const qn__instr *instr = qn__definition(ir, v);
+    if (!instr || instr->op != QN__OP_SELECT || !depth) return false;
+    return picks(ir, instr->args[1], p, q, depth - 1) && picks(ir, instr->args[2], p, q, depth - 1);
+}
+
+/* Results that are an index of the loop, or the initial value: what argmin finds. */
+static void leave_picked(qn__ranges *r, qn__instr_ref ref) {
+    const qn__ir *ir = r->ir;
+    const qn__instr *instr = &ir->instrs[ref];
+    const qn__region *body = &ir->regions[instr->regions[0]];
+    for (uint32_t k = 0; k < instr->result_count; k++) {
+        qn__value result = instr->first_result + k, acc = body->first_param + 1 + k;
+        if (r->forms[result] || qn__type_of(ir, result) != QN__TYPE_I64) continue;
+        if (!picks(ir, yield_of(ir, instr->regions[0])->args[k], acc, body->first_param, 6)) continue;
+        if (instr->op == QN__OP_REDUCE) {
+            qn__value a = ir->regions[instr->regions[1]].first_param + k, b = a + instr->result_count;
+            if (!picks(ir, yield_of(ir, instr->regions[1])->args[k], a, b, 6)) continue;
+        }
+        qn__ranges_pick(r, result, instr->args[2 + k], instr->args[0], instr->args[1]);
+    }
+}
+
 static int64_t most_trips(qn__ranges *r, qn__value lo, qn__value hi) {
     qn__form span;
     if (!qn__form_add(&span, qn__ranges_form(r, hi), qn__ranges_form(r, lo), -1)) return QN__INFINITE;
@@ -223,6 +248,7 @@ static void visit_for(qn__ranges *r, qn__instr_ref ref) {
     for (uint32_t k = 0; k < instr.result_count; k++)
         if (step_of(ir, yield->args[k], first + 1 + k, 6, &step[0], &step[1]))
             enter_carried(r, instr.first_result + k, instr.args[2 + k], step, counted ? &count : NULL, trips);
+    leave_picked(r, ref);
 }
 
 static void visit_while(qn__ranges *r, qn__instr_ref ref) {
@@ -261,7 +287,7 @@ static void visit_if(qn__ranges *r, qn__instr_ref ref) {
         qn__ranges_choose(r, instr.first_result + k, instr.args[0], yes->args[k], no->args[k]);
 }
 
-/* reduce and scan: index variable first where the region has one; what is accumulated is not followed. */
+/* reduce and scan: index variable first where the region has one. */
 static void visit_accumulation(qn__ranges *r, qn__instr_ref ref) {
     const qn__ir *ir = r->ir;
     if (ir->instrs[ref].op == QN__OP_REDUCE) qn__ranges_hoist_loads(r, ref);
@@ -274,6 +300,7 @@ static void visit_accumulation(qn__ranges *r, qn__instr_ref ref) {
         walk(r, instr.regions[i]);
         restore(r, s);
     }
+    if (instr.op == QN__OP_REDUCE) leave_picked(r, ref);
 }
 
 static void visit_domain(qn__ranges *r, qn__instr_ref ref) {

@@ -25,6 +25,8 @@ const qn__form *qn__ranges_form(qn__ranges *r, qn__value value);
 const qn__form *qn__ranges_opaque(qn__ranges *r, qn__value value, int64_t low, int64_t high);
 void qn__ranges_alias(qn__ranges *r, qn__value value, qn__value known);
 void qn__ranges_choose(qn__ranges *r, qn__value value, qn__value cond, qn__value yes, qn__value no);
+/* Init, or one of the indices lo <= i < hi of a loop that ran (argmin). */
+void qn__ranges_pick(qn__ranges *r, qn__value value, qn__value init, qn__value lo, qn__value hi);
 void qn__ranges_value(qn__ranges *r, qn__instr_ref instr);
 void qn__ranges_limits(qn__type type, int64_t *low, int64_t *high);
 void qn__ranges_assume(qn__affine *affine, qn__value cond, bool truth);

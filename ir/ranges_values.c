@@ -103,7 +103,20 @@ static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static void define_choice(qn__ranges *r, qn__value value, const qn__form *yes, const qn__form *no, qn__value cond,
                           int64_t low, int64_t high) {
     const qn__form *form = qn__ranges_opaque(r, value, low, high);
-    if (form->count) r->affine.bases[form->terms[0].base].choice = (qn__choice){yes, no, cond};
+    if (form->count) r->affine.bases[form->terms[0].base].choice = (qn__choice){.yes = yes, .no = no, .cond = cond};
+}
+
+void qn__ranges_pick(qn__ranges *r, qn__value value, qn__value init, qn__value lo, qn__value hi) {
+    qn__affine *affine = &r->affine;
+    const qn__form *no = qn__ranges_form(r, init), *first = qn__ranges_form(r, lo), *end = qn__ranges_form(r, hi);
+    int64_t low = qn__form_low(affine, first), high = qn__form_high(affine, end);
+    const qn__form *yes = qn__ranges_opaque(r, value, low, high); /* the picked index; on its own it says nothing */
+    define_choice(r, value, yes, no, 0, smaller(low, qn__form_low(affine, no)), larger(high, qn__form_high(affine, no)));
+    const qn__form *form = r->forms[value];
+    if (!form->count || !yes->count) return;
+    qn__choice *choice = &affine->bases[form->terms[0].base].choice;
+    choice->low = first;
+    choice->high = end;
 }
 
 void qn__ranges_choose(qn__ranges *r, qn__value value, qn__value cond, qn__value yes, qn__value no) {

@@ -254,6 +254,25 @@ Test(passes, ranges_find_certain_failures) {
     cr_assert_eq(remarks(QN__REMARK_KEPT), 1);
 }
 
+Test(passes, ranges_know_what_argmin_finds) {
+    const char *text = HEAD BODY
+        "%no: bool = const false\n%ok: bool, %best: f32, %at: i64 = reduce %o, %n, %no, %f0, %o {%i: i64, %a1: bool, %a2: f32, %a3: i64 ->\n%yes: bool = const true\n"
+        "%e: f32 = load x[%i]\n%less: bool = lt %e, %a2\n%fresh: bool = not %a1\n%take: bool = or %less, %fresh\n%b: f32 = select %take, %e, %a2\n%c: i64 = select %take, %i, %a3\n"
+        "yield %yes, %b, %c\n} {%p1: bool, %p2: f32, %p3: i64, %q1: bool, %q2: f32, %q3: i64 ->\n%cl: bool = lt %q2, %p2\n%cok: bool = and %cl, %q1\n%r1: bool = or %p1, %q1\n"
+        "%r2: f32 = select %cok, %q2, %p2\n%r3: i64 = select %cok, %q3, %p3\nyield %r1, %r2, %r3\n}\n%s"
+        "check_index %at, %n\n%v: f32 = load x[%at]\nstore z[%at], %v\nyield\n}\n";
+    char with[4096], without[4096];
+    const char *hole = strstr(text, "%s");
+    hole = strstr(text, "}\n%s") + 2; /* %s is also the name of a value */
+    snprintf(with, sizeof with, "%.*s%s%s", (int)(hole - text), text, "check.EMPTY %ok\n", hole + 2);
+    snprintf(without, sizeof without, "%.*s%s", (int)(hole - text), text, hole + 2);
+    const char *out = after("ranges", with);
+    cr_assert_eq(remarks(QN__REMARK_PROVED), 1, "%s", out);
+    HAS(out, " = lt %4, %1"); /* the flag is lo < hi */
+    after("ranges", without);
+    cr_assert_eq(remarks(QN__REMARK_PROVED), 0);
+}
+
 Test(passes, ranges_move_loads_out_of_loops) {
     const char *loop = "%r: f32 = for %o, %m, %f0 {%p: i64, %acc: f32 ->\n%z0: i64 = const 0\n%ii: i64 = add %i, %z0\n%l: f32 = load x[%ii]\n%l2: f32 = load x[%z0]\n"
                        "%g: f32 = add %acc, %l\n%g2: f32 = add %g, %l2\nyield %g2\n}\nstore z[%i], %r\n";
