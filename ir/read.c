@@ -129,7 +129,7 @@ static void read_region(qn__reader *r, qn__region_ref region);
 
 static uint32_t read_array(qn__reader *r) {
     if (r->token.kind == QN__TOKEN_REFERENCE) {
-        uint32_t index = qn__read_number(r);
+        uint32_t index = qn__read_integer(r);
         if (index >= r->ir->array_count) qn__read_fail(r, "no such array");
         return index;
     }
@@ -141,7 +141,7 @@ static uint32_t read_array(qn__reader *r) {
 
 static uint32_t read_reference(qn__reader *r, uint32_t count) {
     if (r->token.kind != QN__TOKEN_REFERENCE) qn__read_fail(r, "a reference expected");
-    uint32_t index = qn__read_number(r);
+    uint32_t index = qn__read_integer(r);
     if (index >= count) qn__read_fail(r, "no such thing");
     return index;
 }
@@ -231,14 +231,14 @@ static void read_operands(qn__reader *r, draft *d) {
 }
 
 static void read_location(qn__reader *r, draft *d) {
-    uint32_t file = 0, line = qn__read_number(r);
+    uint32_t file = 0, line = qn__read_integer(r);
     if (qn__read_accept(r, "/")) {
         file = line;
-        line = qn__read_number(r);
+        line = qn__read_integer(r);
     }
     qn__read_need(r, ":");
-    uint32_t column = qn__read_number(r), length = 0;
-    if (qn__read_accept(r, "+")) length = qn__read_number(r);
+    uint32_t column = qn__read_integer(r), length = 0;
+    if (qn__read_accept(r, "+")) length = qn__read_integer(r);
     const char *path = file < r->path_count ? r->paths[file] : "";
     if (!r->message) d->location = qn__ir_location(r->ir, path, line, column, length);
 }
@@ -449,7 +449,7 @@ static void read_function(qn__reader *r) {
 static void read_local(qn__reader *r) {
     const char *name = qn__read_name(r);
     qn__type type = qn__read_type(r);
-    uint32_t count = qn__read_number(r);
+    uint32_t count = qn__read_integer(r);
     if (!r->message) qn__ir_local(r->ir, name, type, count);
     if (r->ir->failed) qn__read_no_memory(r);
 }
@@ -469,7 +469,7 @@ static void read_file(qn__reader *r) {
 
 static uint32_t named_number(qn__reader *r, const char *name) {
     qn__read_need(r, name);
-    return qn__read_number(r);
+    return qn__read_integer(r);
 }
 
 static int64_t read_signed(qn__reader *r) {
@@ -526,7 +526,7 @@ static void read_dim(qn__reader *r) {
     s->dims = grown;
     qn__dim *dim = &s->dims[s->dim_count++];
     *dim = (qn__dim){0};
-    if (qn__read_number(r) != s->dim_count - 1) qn__read_fail(r, "dims are numbered from 0");
+    if (qn__read_integer(r) != s->dim_count - 1) qn__read_fail(r, "dims are numbered from 0");
     uint8_t op = 0;
     while (op <= QN__DIM_MAX && !qn__read_accept(r, names[op])) op++;
     if (op > QN__DIM_MAX) {
@@ -538,8 +538,8 @@ static void read_dim(qn__reader *r) {
         dim->value = read_signed(r);
         return;
     }
-    dim->left = qn__read_number(r);
-    dim->right = qn__read_number(r);
+    dim->left = qn__read_integer(r);
+    dim->right = qn__read_integer(r);
     if (dim->left >= s->dim_count - 1 || dim->right >= s->dim_count - 1) qn__read_fail(r, "a dim's operands come before it");
 }
 
@@ -561,7 +561,7 @@ static void read_parameter(qn__reader *r) {
     parameter->index = named_number(r, "index");
     qn__read_need(r, "dims");
     while (!r->message && r->token.kind == QN__TOKEN_NUMBER) {
-        uint32_t dim = qn__read_number(r);
+        uint32_t dim = qn__read_integer(r);
         if (parameter->rank == QN__MAX_RANK || dim >= s->dim_count) qn__read_fail(r, "no such dim, or too many");
         else parameter->dim[parameter->rank++] = dim;
     }

@@ -48,7 +48,7 @@ bool qn__read_need(qn__reader *r, const char *text);
 /* The token's text with a zero; tokens that are too long are an error. */
 const char *qn__read_spelled(qn__reader *r, char buffer[QN__TOKEN_LIMIT]);
 uint64_t qn__read_bits(qn__reader *r);
-uint32_t qn__read_number(qn__reader *r);
+uint32_t qn__read_integer(qn__reader *r);
 /* A word or a string, as text of the arena. */
 const char *qn__read_name(qn__reader *r);
 qn__type qn__read_type(qn__reader *r);

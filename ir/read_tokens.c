@@ -134,7 +134,7 @@ uint64_t qn__read_bits(qn__reader *r) {
     return bits;
 }
 
-uint32_t qn__read_number(qn__reader *r) {
+uint32_t qn__read_integer(qn__reader *r) {
     uint64_t bits = qn__read_bits(r);
     if (bits > UINT32_MAX) qn__read_fail(r, "a number that is too large");
     return (uint32_t)bits;
