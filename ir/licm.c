@@ -99,13 +99,23 @@ static bool hoist_check(qn__ir *ir, qn__instr_ref check) {
     return true;
 }
 
-/* Hoists the checks at the head of a region by one level. */
+/* Raises no error, calls nobody and ends: a check may be made before it instead of behind it. What it writes does not count,
+ * since the outputs of a call that fails are not to be looked at. */
+static bool is_quiet(const qn__ir *ir, const qn__instr *instr) {
+    uint8_t effect = qn__effect_of(instr);
+    if (effect == QN__EFFECT_CHECK || effect == QN__EFFECT_CALL || instr->op == QN__OP_WHILE) return false;
+    for (uint32_t i = 0; i < instr->region_count; i++)
+        for (qn__instr_ref ref = ir->regions[instr->regions[i]].first; ref; ref = ir->instrs[ref].next)
+            if (!is_quiet(ir, &ir->instrs[ref])) return false;
+    return true;
+}
+
+/* Hoists the checks of a region before which nothing can be observed by one level. */
 static void hoist_checks(qn__ir *ir, qn__region_ref region) {
     for (qn__instr_ref ref = ir->regions[region].first, next; ref && !ir->failed; ref = next) {
         next = ir->instrs[ref].next;
-        uint8_t effect = qn__effect_of(&ir->instrs[ref]);
-        if (effect == QN__EFFECT_CHECK ? !hoist_check(ir, ref) : effect != QN__EFFECT_PURE && effect != QN__EFFECT_READ)
-            return;
+        bool check = qn__effect_of(&ir->instrs[ref]) == QN__EFFECT_CHECK;
+        if (check ? !hoist_check(ir, ref) : !is_quiet(ir, &ir->instrs[ref])) return;
     }
 }
 
@@ -125,7 +135,7 @@ static void hoist_pure(qn__ir *ir, qn__region_ref region) {
 
 /* Inner loops first, so that a check climbs as far as it can. */
 static bool walk_checks(qn__ir *ir, qn__region_ref region) {
-    bool any = false;
+    bool any = false; /* checks in it, at any depth */
     for (qn__instr_ref ref = ir->regions[region].first; ref; ref = ir->instrs[ref].next) {
         any |= qn__effect_of(&ir->instrs[ref]) == QN__EFFECT_CHECK;
         for (uint32_t i = 0; i < ir->instrs[ref].region_count; i++) any |= walk_checks(ir, ir->instrs[ref].regions[i]);
