@@ -25,7 +25,7 @@ format:
 	@clang-format -i $$(git ls-files '*.c' '*.h')
 
 clean:
-	@rm -rf build build-asan build-fuzz
+	@rm -rf build build-asan build-tsan build-fuzz
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*/make \1/p' Makefile
