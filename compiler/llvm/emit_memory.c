@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { STACK_BYTES = 1 << 20 }; /* local arrays of a kernel: threads have stacks of 2 MB and more */
+
 /* ---- views ---- */
 
 static LLVMValueRef view_of(qn__emitter *e, uint32_t array) {
@@ -305,7 +307,10 @@ static LLVMValueRef local_of(qn__emitter *e, const qn__instr *instr) {
     while ((1u << log) < e->width) log++;
     LLVMValueRef *slot = &e->locals[instr->imm * QN__WIDTHS + log];
     uint32_t count = e->ir->locals[instr->imm].count;
-    if (!*slot) *slot = l_alloca_array(e, l_wide(e, local_type(e, instr)), count ? count : 1);
+    if (*slot) return *slot;
+    e->local_bytes += (uint64_t)count * qn__type_bytes((qn__type)e->ir->locals[instr->imm].type) * e->width;
+    if (e->local_bytes > STACK_BYTES) qn__fail(e, "the kernel's local arrays are too large for compiled code");
+    *slot = l_alloca_array(e, l_wide(e, local_type(e, instr)), count ? count : 1);
     return *slot;
 }
 

@@ -50,6 +50,7 @@ typedef struct qn__emitter {
     LLVMBasicBlockRef retry;    /* where vector code goes when a check fails; NULL: it returns the fault at once */
     LLVMValueRef pending;       /* i32 in memory: the fault kind that vector code met */
     qn__base *bases;            /* by array; data is NULL where nothing is hoisted */
+    uint64_t local_bytes;       /* on the stack */
     LLVMValueRef *locals;       /* alloca by local * QN__WIDTHS + log2(width) */
     LLVMValueRef dummy;         /* 8 zero bytes that dead lanes may read */
     LLVMValueRef trash;         /* 8 bytes that dead lanes may write */

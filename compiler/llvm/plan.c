@@ -2,6 +2,8 @@
  * two places or from a loop, pushes likewise) or where something inside has an order of its own (reduce, scan). */
 #include "compiler/llvm/internal.h"
 
+enum { LOCAL_BYTES = 32768 }; /* local arrays of all lanes of a stage: what a first-level cache holds */
+
 void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *context) {
     for (qn__instr_ref ref = ir->regions[region].first; ref; ref = ir->instrs[ref].next) {
         const qn__instr *instr = &ir->instrs[ref];
@@ -16,6 +18,7 @@ typedef struct facts {
     bool loops, checks, calls;
     bool narrow;           /* loads or stores elements of less than 32 bits */
     uint32_t size;         /* instructions but constants */
+    uint64_t local_bytes;  /* of the local arrays declared here, for one point */
     uint32_t accumulates, pushes;
     uint64_t accumulated;  /* bit set of arrays modulo 64 */
 } facts;
@@ -41,6 +44,8 @@ static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
     facts *f = context;
     if (instr->op != QN__OP_CONST && instr->op != QN__OP_YIELD) f->size++;
     if (instr->op == QN__OP_ACCUMULATE) accumulate(ir, instr, f);
+    if (instr->op == QN__OP_LOCAL_ZERO)
+        f->local_bytes += (uint64_t)ir->locals[instr->imm].count * qn__type_bytes((qn__type)ir->locals[instr->imm].type);
     if (instr->op == QN__OP_PUSH && (f->pushes++ || inside_loop(ir, instr, f->root))) f->scalar = true;
     if (instr->op == QN__OP_WHILE || instr->op == QN__OP_FOR) f->loops = true;
     if (qn__op_table[instr->op].effect == QN__EFFECT_CHECK) f->checks = true;
@@ -88,6 +93,7 @@ uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref r
     if (f.accumulates && f.size <= 16) return 1;
     uint32_t width = e->machine->vector_bits / e->lane_bits;
     if (f.size <= 150) width *= 2;
+    while (width > 1 && width * f.local_bytes > LOCAL_BYTES) width /= 2;
     return width > QN__MAX_WIDTH ? QN__MAX_WIDTH : width < 2 ? 1 : width;
 }
 
