@@ -63,7 +63,7 @@ static facts gather(const qn__ir *ir, qn__region_ref region) {
     return f;
 }
 
-typedef struct widest { const qn__emitter *e; uint32_t bits; } widest;
+typedef struct widest { const qn__emitter *e; qn__region_ref root; uint32_t bits; bool lane_wise; } widest;
 
 /* Of what will be a vector, and of what is stored. */
 static void look_at_bits(const qn__ir *ir, const qn__instr *instr, void *context) {
@@ -76,6 +76,9 @@ static void look_at_bits(const qn__ir *ir, const qn__instr *instr, void *context
         if (qn__type_bits(type) > bits) bits = qn__type_bits(type);
     }
     if (bits > w->bits) w->bits = bits;
+    if ((instr->op == QN__OP_LOCAL_LOAD || instr->op == QN__OP_LOCAL_STORE) &&
+        w->e->shapes[instr->args[0]].variance != QN__UNIFORM && inside_loop(ir, instr, w->root))
+        w->lane_wise = true;
 }
 
 /* Needs the shapes of the region's parameters. Also sets lane_bits. Two vectors in flight where latency would show (loops) or the body is short; one where registers would run out. */
@@ -86,11 +89,12 @@ uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref r
     facts f = gather(e->ir, region);
     if (f.scalar) return 1;
     qn__shapes_region(e, region);
-    widest w = {.e = e};
+    widest w = {.e = e, .root = region};
     qn__walk(e->ir, region, look_at_bits, &w);
     e->lane_bits = w.bits ? w.bits : 8;
     if (wish) return wish;
     if (f.accumulates && f.size <= 16) return 1;
+    if (w.lane_wise && !e->machine->gathers) return 1; /* a sort in a local array: scalar code was measured twice as fast */
     uint32_t width = e->machine->vector_bits / e->lane_bits;
     if (f.size <= 150) width *= 2;
     while (width > 1 && width * f.local_bytes > LOCAL_BYTES) width /= 2;
