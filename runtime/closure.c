@@ -1,7 +1,8 @@
 /* A C function of a kernel's raw type that runs it on an engine: libffi hands over the arguments, this file lays them out
  * as the emitted raw function does (compiler/llvm/emit_raw.c), and calls through the same services.
  *
- * libffi's trampolines are static code pages of its own, or pages mapped twice: never writable and executable at once. */
+ * ffi_closure_alloc may give memory that is writable and executable at once (Debian 12's libffi 3.4.4 does). A closure is
+ * therefore prepared in a page of its own that is made executable, and read-only, afterwards: a call writes nothing to it. */
 #include "runtime/raw.h"
 
 #include "runtime/call.h"
@@ -10,6 +11,8 @@
 #include <ffi.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { SMALL_STACK = 8192 };
 
@@ -17,8 +20,8 @@ struct qn__closure {
     const qn__loaded *loaded;
     void *const *externs;
     qn__raw_kernel kernel;
-    ffi_closure *closure;
-    void *code;
+    void *page;          /* holds the ffi_closure, whose start is the function */
+    size_t page_size;
     ffi_cif cif;
     ffi_type **types;
     size_t scalars, sizes, given, total; /* where the tables of a call lie in its memory, behind the views */
@@ -164,6 +167,15 @@ static void lay_out(qn__closure *c) {
     c->total = c->sizes + (image->signature->symbol_count + 1) * sizeof(int64_t);
 }
 
+static bool make_code(qn__closure *c) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    c->page_size = (sizeof(ffi_closure) + page - 1) / page * page;
+    c->page = mmap(NULL, c->page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (c->page == MAP_FAILED) c->page = NULL;
+    return c->page && ffi_prep_closure_loc(c->page, &c->cif, handle, c, c->page) == FFI_OK &&
+           mprotect(c->page, c->page_size, PROT_READ | PROT_EXEC) == 0;
+}
+
 qn__closure *qn__closure_create(const qn__loaded *loaded, void *const *externs, const char **message) {
     const qn__image *image = loaded->image;
     *message = "out of memory";
@@ -175,8 +187,7 @@ qn__closure *qn__closure_create(const qn__loaded *loaded, void *const *externs, 
     lay_out(c);
     if (describe(c)) {
         *message = "the system allows no closures";
-        c->closure = ffi_closure_alloc(sizeof *c->closure, &c->code);
-        if (c->closure && ffi_prep_closure_loc(c->closure, &c->cif, handle, c, c->code) == FFI_OK) return c;
+        if (make_code(c)) return c;
     }
     qn__closure_destroy(c);
     return NULL;
@@ -184,13 +195,13 @@ qn__closure *qn__closure_create(const qn__loaded *loaded, void *const *externs, 
 
 qn__raw_function qn__closure_function(const qn__closure *closure) {
     qn__raw_function function;
-    memcpy(&function, &closure->code, sizeof function);
+    memcpy(&function, &closure->page, sizeof function);
     return function;
 }
 
 void qn__closure_destroy(qn__closure *closure) {
     if (!closure) return;
-    if (closure->closure) ffi_closure_free(closure->closure);
+    if (closure->page) munmap(closure->page, closure->page_size);
     free(closure->types);
     free(closure);
 }
