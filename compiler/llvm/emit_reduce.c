@@ -135,6 +135,27 @@ static void vector_rows(qn__emitter *e, const reduce *r, LLVMValueRef start, LLV
     l_enter(e, rest);
 }
 
+/* All terms of a block under masks, with accumulators in memory: long bodies are emitted once, as in emit_stage.c. */
+static void masked_rows(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop) {
+    qn__loop row, lane;
+    e->width = r->width;
+    shape_body(e, r, true);
+    qn__shapes_region(e, r->body);
+    l_loop_begin(e, &row, r->at, start, stop);
+    LLVMValueRef left = LLVMBuildSub(e->builder, stop, row.iv, "");
+    l_loop_begin(e, &lane, NULL, l_i64(e, 0), l_call2(e, "llvm.umin", left, l_i64(e, QN__LANES)));
+    LLVMValueRef acc[QN__MAX_SCAN], old[QN__MAX_SCAN];
+    for (uint32_t i = 0; i < r->count; i++) acc[i] = old[i] = read_memory(e, r, i, lane_pointer(e, r, i, lane.iv));
+    e->mask = l_first_lanes(e, LLVMBuildSub(e->builder, left, lane.iv, ""));
+    emit_term(e, r, LLVMBuildAdd(e->builder, row.iv, lane.iv, ""), acc);
+    for (uint32_t i = 0; i < r->count; i++)
+        write_memory(e, r, i, l_select(e, l_live(e), acc[i], old[i]), lane_pointer(e, r, i, lane.iv));
+    e->mask = NULL;
+    l_loop_end(e, &lane, plus(e, lane.iv, r->width));
+    l_loop_end(e, &row, plus(e, row.iv, QN__LANES));
+    e->width = 1;
+}
+
 static void leave_if_pending(qn__emitter *e) {
     LLVMBasicBlockRef failed = l_block(e, "pending"), fine = l_block(e, "fine");
     LLVMValueRef kind = l_load(e, e->i32, e->pending);
@@ -147,6 +168,10 @@ static void leave_if_pending(qn__emitter *e) {
 /* Terms start..stop of one block. */
 static void terms(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop) {
     init_lanes(e, r);
+    if (r->width > 1 && qn__plan_masked(e, r->body, UNROLLED * r->width / QN__LANES)) {
+        masked_rows(e, r, start, stop);
+        return;
+    }
     l_store(e, start, r->at);
     if (r->width > 1) vector_rows(e, r, start, stop, l_block(e, "rest"));
     qn__loop loop;

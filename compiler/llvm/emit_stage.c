@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 4096 };
+enum { CHUNK = 4096, LONG_POINT = 100 };
 
 static qn__base *enter_stage(qn__emitter *e, const qn__instr *stage) {
     qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
@@ -65,11 +65,7 @@ static void masked_loop(qn__emitter *e, qn__region_ref region, uint32_t width, L
     qn__shapes_region(e, region);
     qn__loop loop;
     l_loop_begin(e, &loop, counter, lo, hi);
-    LLVMValueRef left = LLVMBuildSub(e->builder, hi, loop.iv, "");
-    LLVMTypeRef lane = LLVMIntTypeInContext(e->context, e->lane_bits);
-    left = l_call2(e, "llvm.umin", left, l_i64(e, width));
-    left = e->lane_bits < 64 ? LLVMBuildTrunc(e->builder, left, lane, "") : left;
-    e->mask = l_to_mask(e, LLVMBuildICmp(e->builder, LLVMIntSLT, l_steps(e, lane, 1), l_splat(e, left), ""));
+    e->mask = l_first_lanes(e, LLVMBuildSub(e->builder, hi, loop.iv, ""));
     emit_point(e, region, loop.iv);
     e->mask = NULL;
     l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, width), ""));
@@ -88,7 +84,7 @@ static void leave_if_pending(qn__emitter *e) {
 
 static void chunk(qn__emitter *e, qn__region_ref region, uint32_t width, LLVMValueRef lo, LLVMValueRef hi) {
     LLVMValueRef counter = l_alloca(e, e->i64);
-    if (width > 1 && qn__plan_masked(e, region)) {
+    if (width > 1 && qn__plan_masked(e, region, LONG_POINT)) {
         masked_loop(e, region, width, counter, lo, hi);
         return;
     }

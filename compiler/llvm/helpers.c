@@ -183,6 +183,13 @@ LLVMValueRef l_and_mask(qn__emitter *e, LLVMValueRef mask, LLVMValueRef bools) {
     return mask ? LLVMBuildAnd(e->builder, mask, more, "") : more;
 }
 
+LLVMValueRef l_first_lanes(qn__emitter *e, LLVMValueRef count) {
+    LLVMTypeRef lane = LLVMIntTypeInContext(e->context, e->lane_bits);
+    LLVMValueRef left = l_call2(e, "llvm.umin", count, l_i64(e, e->width));
+    if (e->lane_bits < 64) left = LLVMBuildTrunc(e->builder, left, lane, "");
+    return l_to_mask(e, LLVMBuildICmp(e->builder, LLVMIntSLT, l_steps(e, lane, 1), l_splat(e, left), ""));
+}
+
 LLVMValueRef l_live(qn__emitter *e) {
     return e->mask ? l_from_mask(e, e->mask) : l_splat(e, l_int(e, e->i1, 1));
 }

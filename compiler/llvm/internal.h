@@ -106,6 +106,7 @@ LLVMValueRef l_to_mask(qn__emitter *e, LLVMValueRef bools);
 LLVMValueRef l_from_mask(qn__emitter *e, LLVMValueRef mask);
 LLVMValueRef l_any(qn__emitter *e, LLVMValueRef mask);      /* i1: some lane is set */
 LLVMValueRef l_and_mask(qn__emitter *e, LLVMValueRef mask, LLVMValueRef bools); /* mask may be NULL; a mask */
+LLVMValueRef l_first_lanes(qn__emitter *e, LLVMValueRef count); /* a mask: as many lanes as count (i64, at least 1) says */
 LLVMValueRef l_live(qn__emitter *e);                        /* the current mask as <W x i1>, all ones if NULL */
 LLVMTypeRef l_slot_type(qn__emitter *e, qn__type type, bool varying);
 void l_store_slot(qn__emitter *e, qn__type type, LLVMValueRef value, LLVMValueRef slot);
@@ -144,7 +145,8 @@ void qn__shapes_region(qn__emitter *e, qn__region_ref region);
 typedef void qn__visit(const qn__ir *ir, const qn__instr *instr, void *context);
 void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *context); /* all instructions, nested ones too */
 uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region);
-bool qn__plan_masked(const qn__emitter *e, qn__region_ref region); /* one masked body instead of a vector and a scalar one */
+/* One masked body instead of a vector and a scalar one, for regions of more instructions than `above`. */
+bool qn__plan_masked(const qn__emitter *e, qn__region_ref region, uint32_t above);
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region);
 bool qn__has_checks(const qn__ir *ir, qn__region_ref region);
 bool qn__cheap_and_pure(const qn__ir *ir, qn__region_ref region);

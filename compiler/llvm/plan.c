@@ -103,9 +103,9 @@ uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref r
 
 /* Checks need the scalar body, to find the first fault; narrow elements have no masked loads and stores but on AVX-512; index
  * arithmetic in loops would pay for masks again and again. */
-bool qn__plan_masked(const qn__emitter *e, qn__region_ref region) {
+bool qn__plan_masked(const qn__emitter *e, qn__region_ref region, uint32_t above) {
     facts f = gather(e->ir, region);
-    return f.size > 100 && !f.checks && !f.loops && !f.calls && (e->machine->masks || !f.narrow);
+    return f.size > above && !f.checks && !f.loops && !f.calls && (e->machine->masks || !f.narrow);
 }
 
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region) { return gather(ir, region).size; }

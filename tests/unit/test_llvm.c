@@ -463,12 +463,24 @@ Test(llvm_reduce, nested) {
           "{%d: f32, %e: f32 ->\n%f: f32 = add %d, %e\nyield %f\n}\nstore z[], %s\nyield\n}\n");
 }
 
-Test(llvm_reduce, long_body) {
-    char text[6000], *at = text, *end = text + sizeof text;
+static void long_body(int length) {
+    char text[12000], *at = text, *end = text + sizeof text;
     at += snprintf(at, (size_t)(end - at), "kernel long_body\narray x in f32 [%%n]\narray z out f32 []\nbody {\n%%n: i64 = size 0\n%%zero: i64 = const 0\n"
                    "%%init: f32 = const 0.0\n%%s: f32 = reduce %%zero, %%n, %%init {%%t: i64, %%acc: f32 ->\n%%v0: f32 = load x[%%t]\n");
-    for (int i = 0; i < 60; i++) at += snprintf(at, (size_t)(end - at), "%%v%d: f32 = fma %%v%d, %%v0, %%v0\n", i + 1, i);
-    snprintf(at, (size_t)(end - at), "%%r: f32 = add %%acc, %%v60\nyield %%r\n} {%%a: f32, %%b: f32 ->\n%%c: f32 = add %%a, %%b\nyield %%c\n}\nstore z[], %%s\nyield\n}\n");
+    for (int i = 0; i < length; i++) at += snprintf(at, (size_t)(end - at), "%%v%d: f32 = fma %%v%d, %%v0, %%v0\n", i + 1, i);
+    snprintf(at, (size_t)(end - at), "%%r: f32 = add %%acc, %%v%d\nyield %%r\n} {%%a: f32, %%b: f32 ->\n%%c: f32 = add %%a, %%b\nyield %%c\n}\nstore z[], %%s\nyield\n}\n", length);
+    agree(text);
+}
+
+Test(llvm_reduce, long_body_in_rows) { long_body(60); }
+Test(llvm_reduce, long_body_under_masks) { long_body(150); }
+
+Test(llvm_mixed, long_points_under_masks) {
+    char text[12000], *at = text, *end = text + sizeof text;
+    at += snprintf(at, (size_t)(end - at), "kernel long_points\narray x in f64 [%%n]\narray w in i32 [%%n]\narray z inout f64 [%%n]\nbody {\n%%n: i64 = size 0\n%%zero: i64 = const 0\n%%i0: i32 = const 0\n"
+                   "parallel 1 %%zero, %%n {%%i: i64 ->\n%%v0: f64 = load x[%%i]\n");
+    for (int i = 0; i < 120; i++) at += snprintf(at, (size_t)(end - at), "%%v%d: f64 = fma %%v%d, %%v0, %%v0\n", i + 1, i);
+    snprintf(at, (size_t)(end - at), "%%w: i32 = load w[%%i]\n%%c: bool = gt %%w, %%i0\nif %%c {\nstore z[%%i], %%v120\nyield\n} {\nyield\n}\nyield\n}\nyield\n}\n");
     agree(text);
 }
 
