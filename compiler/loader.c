@@ -6,6 +6,7 @@
 // the library knows no file system. Invariants: a file's state goes NEW -> OPEN -> DONE; an import of an OPEN file is a cycle.
 #include "compiler/loader.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "compiler/embedded.h"
@@ -85,7 +86,9 @@ static const qn__source *read_import(loading *l, const char *path, qn__span span
             qn__report(&l->program->sink, QN__DIAG_OUT_OF_MEMORY, span);
             return NULL;
         }
-        qn__diagnostic *d = qn__report(&l->program->sink, QN__DIAG_IMPORT_UNREADABLE, span, QN__SAY(path));
+        char shown[320]; // a path may be as long as the source
+        snprintf(shown, sizeof shown, "%.300s%s", path, strlen(path) > 300 ? "..." : "");
+        qn__diagnostic *d = qn__report(&l->program->sink, QN__DIAG_IMPORT_UNREADABLE, span, QN__SAY(shown));
         if (!l->reader) message = "imports are not available here";
         if (message) qn__diagnostic_found(d, "%s", message);
         qn__diagnostic_hint(d, "the path starts from the folder of the file that imports");

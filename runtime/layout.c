@@ -8,7 +8,8 @@ enum { TILE = 32 }; /* elements: of a transposing copy, 32 x 32 x 8 bytes stay i
 void qn__row_major(uint32_t rank, const int64_t *extents, int64_t unit, int64_t *strides) {
     for (uint32_t d = rank; d-- > 0;) {
         strides[d] = unit;
-        unit *= extents[d] > 1 ? extents[d] : 1;
+        /* Wraps only for an array without elements, whose strides nobody uses. */
+        unit = (int64_t)((uint64_t)unit * (uint64_t)(extents[d] > 1 ? extents[d] : 1));
     }
 }
 

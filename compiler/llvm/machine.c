@@ -64,6 +64,24 @@ static char *taken(char *text) {
     return copy;
 }
 
+#ifdef __x86_64__
+enum { HOST_IS_X86 = true };
+#else
+enum { HOST_IS_X86 = false };
+#endif
+
+static bool known_processor(const char *cpu) {
+    static const char *const names[] = {
+#define X(name) name,
+#include "compiler/llvm/processors.def"
+#undef X
+    };
+    if (!strcmp(cpu, "generic")) return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i], cpu)) return true;
+    return false;
+}
+
 static const char *create_target(qn__machine *m, uint32_t level) {
     LLVMTargetRef target = NULL;
     char *error = NULL;
@@ -81,6 +99,12 @@ qn__machine *qn__machine_create(const qn__llvm_options *options, const char **me
     qn__machine *m = calloc(1, sizeof *m);
     *message = "out of memory";
     if (!m) return NULL;
+    const bool x86 = options->triple ? strncmp(options->triple, "x86_64", 6) == 0 : HOST_IS_X86;
+    if (options->cpu && x86 && !known_processor(options->cpu)) {
+        *message = "LLVM knows no such processor";
+        free(m);
+        return NULL;
+    }
     bool host = !options->triple && !options->cpu;
     m->triple = options->triple ? copied(options->triple) : taken(LLVMGetDefaultTargetTriple());
     m->cpu = options->cpu ? copied(options->cpu) : options->triple ? copied("generic") : taken(LLVMGetHostCPUName());
