@@ -335,7 +335,11 @@ static int report(void) {
 
 int main(int argc, char **argv) {
     long jobs = 2;
+#ifdef QN_SANITIZED
+    run.seconds = 240;
+#else
     run.seconds = 60;
+#endif
     for (int i = 1; i < argc; i++) {
         bool more = i + 1 < argc;
         if (!strcmp(argv[i], "--update")) run.update = true;
@@ -355,6 +359,7 @@ int main(int argc, char **argv) {
     }
     setenv("NO_COLOR", "1", 1);
     setenv("QUERN_CACHE", "", 0); // every call compiles
+    setenv("ASAN_OPTIONS", "allocator_may_return_null=1", 0);
     unsetenv("QUERN_THREADS");
     pthread_t threads[16];
     if (jobs < 1) jobs = 1;

@@ -61,6 +61,18 @@ static void collect(run_result *r, int fd, pid_t pid, double seconds) {
     }
 }
 
+// Under AddressSanitizer a refused allocation leaves a line of its own; the program then goes on as without.
+static void drop_allocation_warnings(run_result *r) {
+    static const char mark[] = "WARNING: AddressSanitizer failed to allocate";
+    for (char *found; r->output && (found = memmem(r->output, r->length, mark, sizeof mark - 1));) {
+        char *start = found, *end = memchr(found, '\n', (size_t)(r->output + r->length - found));
+        while (start > r->output && start[-1] != '\n') start--;
+        end = end ? end + 1 : r->output + r->length;
+        memmove(start, end, (size_t)(r->output + r->length - end) + 1);
+        r->length -= (size_t)(end - start);
+    }
+}
+
 static bool has_report(const run_result *r) {
     static const char *const marks[] = {"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", ": runtime error: ",
                                         "UndefinedBehaviorSanitizer"};
@@ -101,6 +113,7 @@ run_result run_program(char *const argv[], const char *directory, double seconds
     r.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     r.code = r.signal ? 128 + r.signal : WEXITSTATUS(status);
     if (!r.output) r.output = strdup("");
+    drop_allocation_warnings(&r);
     r.sanitizer = r.output && has_report(&r);
     return r;
 }
