@@ -116,7 +116,10 @@ const qn__engine_row *qn__engine_row_of(qn_engine engine);
 __attribute__((format(printf, 3, 4))) qn_status qn__error(qn_error *error, qn_status status, const char *format, ...);
 qn_status qn__no_error(qn_error *error);
 /* The status of what a backend, loader or engine could not do: they all say "out of memory" in these words. */
-static inline qn_status qn__failure(const char *message) { return strcmp(message, "out of memory") == 0 ? QN_RESOURCE : QN_INTERNAL; }
+static inline qn_status qn__failure(const char *message) {
+    if (strcmp(message, "out of memory") == 0) return QN_RESOURCE;
+    return strcmp(message, "LLVM knows no such processor") == 0 ? QN_USAGE : QN_INTERNAL;
+}
 
 /* The context's loader, made when needed; NULL with a message. */
 qn__loader *qn__context_loader(qn_context *context, const char **message);
