@@ -3,16 +3,19 @@ BUILD ?= build
 PREFIX ?= /usr/local
 CMAKE_FLAGS ?=
 
-.PHONY: all setup demo test check-asan fuzz install format clean help
+.PHONY: all configure setup demo test install format clean help
 
-all: setup
-	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) > /dev/null || cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS)
+all: configure
 	@cmake --build $(BUILD)
+
+configure: setup
+	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) > /dev/null || cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS)
 
 setup:
 	@sh scripts/setup.sh
 
-demo: all
+demo: configure
+	@cmake --build $(BUILD) --target quern_command
 	@sh scripts/demo.sh $(BUILD)
 
 test: setup
