@@ -110,39 +110,72 @@ void code_move(emitter *e, qn__type type, vreg to, vreg from) {
     if (to != from) code_line_add(e, code_move_opcode(type), to, from, 0, 0);
 }
 
-/* Moves whose target nobody reads any more go first; when only cycles are left, one source is saved. */
+/* Room in the scratch tables for every register there is, and one more. */
+static bool make_scratch(emitter *e) {
+    size_t needed = (size_t)e->reg_count + 2;
+    uint32_t *reads = qn__arena_grow(e->arena, e->move_reads, &e->move_reads_capacity, needed, sizeof *reads);
+    if (reads) e->move_reads = reads;
+    uint32_t *owner = qn__arena_grow(e->arena, e->move_owner, &e->move_owner_capacity, needed, sizeof *owner);
+    if (owner) e->move_owner = owner;
+    if (!reads || !owner) code_fail(e, "out of memory");
+    return reads && owner;
+}
+
+typedef struct moves {
+    const qn__type *types;
+    const vreg *to;
+    vreg *source;       /* 0: done */
+    uint32_t *ready;    /* stack of moves whose target nobody reads any more */
+    uint32_t ready_count;
+} moves;
+
+/* One reader of a register less. When it was the last, the move into that register can go. */
+static void release_source(emitter *e, moves *m, vreg reg) {
+    if (reg & CONSTANT || --e->move_reads[reg] || !e->move_owner[reg]) return;
+    m->ready[m->ready_count++] = e->move_owner[reg] - 1;
+}
+
+static void drain_moves(emitter *e, moves *m) {
+    while (m->ready_count) {
+        uint32_t i = m->ready[--m->ready_count];
+        vreg source = m->source[i];
+        if (!source) continue;
+        code_move(e, m->types[i], m->to[i], source);
+        m->source[i] = 0;
+        release_source(e, m, source);
+    }
+}
+
+/* Moves whose target nobody reads any more go first; what is left are cycles, which one saved register opens. The tables are zero
+ * between calls: reads by register, and the number of the move into it, plus 1. */
 void code_moves(emitter *e, const qn__type *types, const vreg *to, const vreg *from, uint32_t count) {
-    vreg *source = QN__ARENA_ARRAY(e->arena, vreg, count);
-    if (!source) {
+    moves m = {types, to, QN__ARENA_ARRAY(e->arena, vreg, count), QN__ARENA_ARRAY(e->arena, uint32_t, 2 * (size_t)count), 0};
+    if (!m.source || !m.ready || !make_scratch(e)) {
         code_fail(e, "out of memory");
         return;
     }
-    memcpy(source, from, count * sizeof *source);
-    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        m.source[i] = from[i] == to[i] ? 0 : from[i];
+        if (!m.source[i]) continue;
+        e->move_owner[to[i]] = i + 1;
+        if (!(from[i] & CONSTANT)) e->move_reads[from[i]]++;
+    }
     for (uint32_t i = 0; i < count; i++)
-        if (source[i] == to[i]) source[i] = 0;
-        else left++;
-    while (left) {
-        bool moved = false;
-        for (uint32_t i = 0; i < count; i++) {
-            if (!source[i]) continue;
-            bool read = false;
-            for (uint32_t k = 0; k < count && !read; k++) read = k != i && source[k] == to[i];
-            if (read) continue;
-            code_move(e, types[i], to[i], source[i]);
-            source[i] = 0;
-            left--;
-            moved = true;
-        }
-        if (moved) continue;
-        for (uint32_t i = 0; i < count; i++) {
-            if (!source[i]) continue;
-            vreg saved = code_reg(e), old = source[i];
-            code_move(e, types[i], saved, old);
-            for (uint32_t k = 0; k < count; k++)
-                if (source[k] == old) source[k] = saved;
-            break;
-        }
+        if (m.source[i] && !e->move_reads[to[i]]) m.ready[m.ready_count++] = i;
+    drain_moves(e, &m);
+    for (uint32_t i = 0; i < count && make_scratch(e); i++) {
+        if (!m.source[i]) continue;
+        vreg saved = code_reg(e), old = m.source[i]; /* in a cycle every register has one reader */
+        code_move(e, types[i], saved, old);
+        m.source[i] = saved;
+        e->move_reads[saved] = 1;
+        release_source(e, &m, old);
+        drain_moves(e, &m);
+        e->move_reads[saved] = 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        e->move_owner[to[i]] = 0;
+        if (!(from[i] & CONSTANT)) e->move_reads[from[i]] = 0;
     }
 }
 

@@ -215,6 +215,11 @@ bool plan_make(emitter *e) {
     if (!uses) return false;
     e->uses = uses;
     note_uses(e, ir->body);
+    e->last_use = QN__ARENA_ARRAY(e->arena, uint32_t, ir->value_count);
+    if (!e->last_use) return false;
+    for (uint32_t v = 0; v < ir->value_count; v++)
+        for (uint32_t i = e->use_start[v]; i < e->use_start[v + 1]; i++)
+            if (e->uses[i] > e->last_use[v]) e->last_use[v] = e->uses[i];
     settle_region(e, ir->body);
     return true;
 }

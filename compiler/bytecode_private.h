@@ -51,6 +51,7 @@ typedef struct emitter {
     uint32_t *position, *end; /* by instruction: of itself, and behind its regions */
     qn__value *home;          /* by value: shares the register of this value */
     uint32_t *use_start, *uses; /* by value: positions of its uses */
+    uint32_t *last_use;       /* by value: the last of them */
     uint32_t *lanes;          /* by instruction: number of a reduce's first accumulator memory */
     uint32_t *keep_number;    /* by instruction: number of a keep */
 
@@ -62,6 +63,8 @@ typedef struct emitter {
     pointer *pointers;        size_t pointer_count, pointer_capacity;
     array_view *views;        uint32_t epoch;
     strip *strip;             /* while a strip's body is emitted: operations become vector operations */
+    uint32_t *move_reads, *move_owner; /* scratch of code_moves, by register */
+    size_t move_reads_capacity, move_owner_capacity;
     uint32_t *early;          /* by value: the number of the strip before whose loop it was computed */
     uint32_t strip_number;
     size_t *strip_offset;     uint32_t strip_count;    /* local memory of vectors, shared by all strips */

@@ -85,11 +85,7 @@ static void settle_vectors(const emitter *e, strip *s, uint32_t position) {
     for (uint32_t k = 0; k < MAX_VECTORS; k++) {
         vector *v = &s->vectors[k];
         if (v->state == TEMPORARY || (v->state == HELD && v->level > s->level)) v->state = FREE;
-        if (v->state != HELD || v->level != s->level) continue;
-        bool read_later = false;
-        for (uint32_t i = e->use_start[v->holder]; i < e->use_start[v->holder + 1]; i++)
-            read_later = read_later || e->uses[i] > position;
-        if (!read_later) v->state = FREE;
+        if (v->state == HELD && v->level == s->level && e->last_use[v->holder] <= position) v->state = FREE;
     }
 }
 
