@@ -1,8 +1,8 @@
 /* Measures the errors of the math functions in ULP, beside other libraries', and prints rows of docs/numerics.md.
  *
- *     bench_accuracy [-n POINTS] [-p PEER_POINTS] [-t f32|f64] [FUNCTION...]
+ *     bench_accuracy [-n POINTS] [-p PEER_POINTS] [-t f32|f64] [-a 0|1] [FUNCTION...]
  *
- * f32 functions of one argument: all 2^32 inputs. Others: the hard cases and POINTS random points (10^8). */
+ * f32 functions of one argument: all 2^32 inputs (unless -a 0). Others: the hard cases and POINTS random points (10^8). */
 #include "accuracy.h"
 
 #include <stdio.h>
@@ -13,12 +13,13 @@
 typedef struct {
     uint64_t points, peer_points;
     bool types[2]; /* f64, f32 */
+    bool all;      /* every f32 */
     char **names;
     int name_count;
 } Options;
 
 static bool read_options(int argc, char **argv, Options *o) {
-    *o = (Options){.points = 100000000, .peer_points = 10000000, .types = {true, true}};
+    *o = (Options){.points = 100000000, .peer_points = 10000000, .types = {true, true}, .all = true};
     int i = 1;
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
         if (!strcmp(argv[i], "-n")) {
@@ -27,6 +28,8 @@ static bool read_options(int argc, char **argv, Options *o) {
             o->peer_points = strtoull(argv[i + 1], NULL, 10);
         } else if (!strcmp(argv[i], "-t")) {
             o->types[0] = !strcmp(argv[i + 1], "f64"), o->types[1] = !strcmp(argv[i + 1], "f32");
+        } else if (!strcmp(argv[i], "-a")) {
+            o->all = argv[i + 1][0] == '1';
         } else {
             return false;
         }
@@ -75,7 +78,7 @@ static bool run(Function function, bool single, const Options *o) {
         result.peers[peer] = result.peers_hard[peer] = (Tally){.ulp = -1.0, .above = 1e300};
     }
     clock_t start = clock();
-    bool all = single && function_rows[function].arity == 1;
+    bool all = o->all && single && function_rows[function].arity == 1;
     bool fine = true;
     if (all) fine = sweep(function, &result);
     if (fine) fine = measure(function, single, all ? o->peer_points : o->points, o->peer_points, !all, &result);
@@ -86,7 +89,7 @@ static bool run(Function function, bool single, const Options *o) {
 int main(int argc, char **argv) {
     Options options;
     if (!read_options(argc, argv, &options)) {
-        fprintf(stderr, "usage: bench_accuracy [-n POINTS] [-p PEER_POINTS] [-t f32|f64] [FUNCTION...]\n");
+        fprintf(stderr, "usage: bench_accuracy [-n POINTS] [-p PEER_POINTS] [-t f32|f64] [-a 0|1] [FUNCTION...]\n");
         return 2;
     }
     int failures = 0;
