@@ -69,7 +69,7 @@ void qn__context_retain(qn_context *context) { atomic_fetch_add(&context->refere
 void qn__context_release(qn_context *context) {
     if (atomic_fetch_sub(&context->references, 1) != 1) return;
     qn__pool_destroy(context->pool);
-    qn__queue_end(&context->queue);
+    qn__queue_end(context);
     if (context->loader) context->loader->destroy(context->loader->self);
     pthread_mutex_destroy(&context->mutex);
     free(context->cpu);
@@ -84,6 +84,7 @@ void qn_context_destroy(qn_context *context) {
 }
 
 qn__loader *qn__context_loader(qn_context *context, const char **message) {
+    qn__queue_recover(context);
     pthread_mutex_lock(&context->mutex);
     if (!context->loader) {
         context->loader = qn__orc_loader_create(message);

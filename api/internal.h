@@ -23,7 +23,8 @@ typedef struct qn__queue {
     pthread_cond_t work, done;
     pthread_t worker;              /* made with the first kernel */
     pid_t process;                 /* where the worker lives; 0: there is none */
-    bool stop;
+    _Atomic pid_t owner;           /* whose locks these are: a child process makes them anew */
+    bool stop, busy;               /* busy: the worker compiles */
     qn_kernel *first;
     qn__trampolines *trampolines;  /* made with the first */
 } qn__queue;
@@ -144,8 +145,12 @@ void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded);
 /* quick.c: the short way of qn_call. False when the call is not for it; then nothing has happened. */
 void qn__quick_plan(qn_kernel *kernel);
 bool qn__quick_call(const qn_kernel *kernel, const DLTensor *const *inputs, qn_array *const *outputs, qn_error *error, qn_status *status);
+/* Unloads, but not from a loader that a fork left behind. */
+void qn__kernel_drop(const qn_kernel *kernel, qn__loaded *loaded);
+/* In a child process: makes the locks that the parent's worker may hold anew. Everything that meets the worker calls it first. */
+void qn__queue_recover(qn_context *context);
 bool qn__queue_init(qn__queue *queue);
-void qn__queue_end(qn__queue *queue);
+void qn__queue_end(qn_context *context);
 
 /* Hands the diagnostics of a sink to the context's callback; error gets the first error. QN_OK when there is none, QN_RESOURCE when memory
  * ran out, whatever else was said, else QN_SOURCE. */

@@ -11,7 +11,7 @@ static double since(uint64_t start) { return (double)(qn__now() - start) * 1e-6;
 void qn_kernel_destroy(qn_kernel *kernel) {
     if (!kernel) return;
     qn__tier_end(kernel);
-    qn__kernel_unload(&kernel->loaded);
+    qn__kernel_drop(kernel, &kernel->loaded);
     if (kernel->shapes) {
         for (uint32_t i = 0; i < kernel->image.signature->parameter_count; i++) free(kernel->shapes[i]);
         free(kernel->shapes);
@@ -249,6 +249,7 @@ qn_parameter qn_kernel_output(const qn_kernel *kernel, size_t index) {
 
 qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel) {
     if (!kernel) return (qn_compile_times){0};
+    qn__queue_recover(kernel->module->context);
     pthread_mutex_t *lock = &kernel->module->context->queue.lock;
     pthread_mutex_lock(lock);
     const qn_compile_times times = kernel->times;

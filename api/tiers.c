@@ -7,6 +7,7 @@
 #include "api/internal.h"
 #include "compiler/llvm/emit.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -57,9 +58,11 @@ static void *work(void *user) {
         qn_kernel *kernel = queue->first;
         queue->first = kernel->tier.next;
         kernel->tier.state = QN__TIER_RUNNING;
+        queue->busy = true;
         pthread_mutex_unlock(&queue->lock);
         const bool ok = make_native(kernel);
         pthread_mutex_lock(&queue->lock);
+        queue->busy = false;
         publish(kernel, ok);
     }
     pthread_mutex_unlock(&queue->lock);
@@ -100,9 +103,10 @@ static void notice_fork(qn_kernel *kernel) {
     if (tier->state != QN__TIER_RUNNING || kernel->module->context->queue.process == getpid()) return;
     tier->state = QN__TIER_FAILED;
     tier->message = "the process was forked while the kernel was compiled";
+    pthread_mutex_init(&kernel->memory, NULL); /* the worker held it */
 }
 
-bool qn__queue_init(qn__queue *queue) {
+static bool make_locks(qn__queue *queue) {
     pthread_condattr_t attributes;
     if (pthread_condattr_init(&attributes) != 0) return false;
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -112,8 +116,42 @@ bool qn__queue_init(qn__queue *queue) {
     return ok;
 }
 
-void qn__queue_end(qn__queue *queue) {
-    pthread_mutex_lock(&queue->lock);
+bool qn__queue_init(qn__queue *queue) {
+    atomic_init(&queue->owner, getpid());
+    return make_locks(queue);
+}
+
+/* A fork copies locks as they are, also those that the worker holds, which has not come along. A worker that was compiling may also
+ * have held the loader's: the child goes on with a new loader, and what the old one loaded stays where it is. */
+void qn__queue_recover(qn_context *context) {
+    qn__queue *queue = &context->queue;
+    const pid_t mine = getpid();
+    pid_t owner = atomic_load(&queue->owner);
+    if (owner == mine) return;
+    if (owner != 0 && atomic_compare_exchange_strong(&queue->owner, &owner, 0)) {
+        make_locks(queue);
+        if (queue->busy) {
+            pthread_mutex_init(&context->mutex, NULL);
+            context->loader = NULL;
+        }
+        queue->busy = false;
+        atomic_store(&queue->owner, mine);
+    }
+    while (atomic_load(&queue->owner) != mine) sched_yield();
+}
+
+static void lock(qn_context *context) {
+    qn__queue_recover(context);
+    pthread_mutex_lock(&context->queue.lock);
+}
+
+void qn__kernel_drop(const qn_kernel *kernel, qn__loaded *loaded) {
+    if (!loaded->loader || loaded->loader == kernel->module->context->loader) qn__kernel_unload(loaded);
+}
+
+void qn__queue_end(qn_context *context) {
+    qn__queue *queue = &context->queue;
+    lock(context);
     queue->stop = true;
     pthread_cond_signal(&queue->work);
     const bool running = queue->process == getpid();
@@ -129,13 +167,13 @@ void qn__queue_end(qn__queue *queue) {
 
 void qn__tier_start(qn_kernel *kernel) {
     qn_context *context = kernel->module->context;
-    pthread_mutex_lock(&context->queue.lock);
+    lock(context);
     const bool queued = have_worker(context);
     if (queued) append_job(&context->queue, kernel);
     pthread_mutex_unlock(&context->queue.lock);
     if (queued) return;
     const bool ok = make_native(kernel); /* no thread can be had: compile at once */
-    pthread_mutex_lock(&context->queue.lock);
+    lock(context);
     publish(kernel, ok);
     pthread_mutex_unlock(&context->queue.lock);
 }
@@ -143,14 +181,14 @@ void qn__tier_start(qn_kernel *kernel) {
 void qn__tier_end(qn_kernel *kernel) {
     qn__queue *queue = &kernel->module->context->queue;
     qn__tier *tier = &kernel->tier;
-    pthread_mutex_lock(&queue->lock);
-    if (tier->state == QN__TIER_QUEUED) remove_job(queue, kernel);
+    lock(kernel->module->context);
+    remove_job(queue, kernel);
     notice_fork(kernel);
     while (tier->state == QN__TIER_RUNNING) pthread_cond_wait(&queue->done, &queue->lock);
     if (tier->trampoline.slot) qn__trampoline_give(queue->trampolines, &tier->trampoline);
     pthread_mutex_unlock(&queue->lock);
     qn__closure_destroy(tier->closure);
-    qn__kernel_unload(&tier->loaded);
+    qn__kernel_drop(kernel, &tier->loaded);
     free(tier->key);
 }
 
@@ -173,7 +211,7 @@ qn_status qn_kernel_prepare(qn_kernel *kernel, double deadline_ms, qn_error *err
     qn__tier *tier = &kernel->tier;
     const struct timespec deadline = deadline_in(deadline_ms > 0 ? deadline_ms : 0);
     int waited = 0;
-    pthread_mutex_lock(&queue->lock);
+    lock(context);
     if (tier->state == QN__TIER_QUEUED && have_worker(context)) { /* first in the queue */
         remove_job(queue, kernel);
         tier->next = queue->first;
@@ -223,7 +261,7 @@ static qn_function make_function(qn_kernel *kernel) {
 qn_function qn_kernel_function(qn_kernel *kernel) {
     if (!kernel) return NULL;
     qn__queue *queue = &kernel->module->context->queue;
-    pthread_mutex_lock(&queue->lock);
+    lock(kernel->module->context);
     notice_fork(kernel);
     if (!kernel->function) kernel->function = make_function(kernel);
     const qn_function function = kernel->function;

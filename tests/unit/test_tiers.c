@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const char source[] = "kernel saxpy(a: f32, x: f32[n], y: f32[n]) -> z: f32[n] {\n    z[i] = a * x[i] + y[i]\n}\n"
                              "kernel above(x: f64[n], limit: f64) -> y: f64[?m] {\n    y = keep(i: x[i] where x[i] > limit)\n}\n"
@@ -212,6 +214,49 @@ Test(tiers, checked_calls_use_the_tier_that_is_there) {
     cr_assert_eq(atomic_load(&s.wrong), 0);
     cr_assert_eq(qn_kernel_tier(s.saxpy), QN_TIER_NATIVE);
     qn_kernel_destroy(s.saxpy);
+}
+
+/* ---- forks ---- */
+
+enum { FORKED = 6 };
+
+static bool forked_child(qn_kernel **kernels) {
+    const float x[1] = {3};
+    float z[1];
+    bool ok = true;
+    for (int i = 0; i < FORKED; i++) {
+        qn_error error;
+        const qn_status status = qn_kernel_prepare(kernels[i], 20000, &error);
+        ok = ok && (status == QN_OK || status == QN_INTERNAL); /* INTERNAL: its compilation was under way */
+        ok = ok && ((saxpy_function *)qn_kernel_function(kernels[i]))(2, x, x, z, 1, NULL) == QN_OK && z[0] == 9;
+        qn_kernel_destroy(kernels[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        qn_kernel *kernel = NULL;
+        const qn_kernel_options options = {.tier = i ? QN_TIER_AUTO : QN_TIER_NATIVE};
+        ok = ok && qn_kernel_create(module, "saxpy", &options, &kernel, NULL) == QN_OK && qn_kernel_prepare(kernel, 0, NULL) == QN_OK;
+        ok = ok && ((saxpy_function *)qn_kernel_function(kernel))(2, x, x, z, 1, NULL) == QN_OK && qn_kernel_tier(kernel) == QN_TIER_NATIVE;
+        qn_kernel_destroy(kernel);
+    }
+    close_module();
+    return ok;
+}
+
+Test(tiers, forked_while_compiling, .timeout = 100) {
+    for (int round = 0; round < 10; round++) {
+        qn_kernel *kernels[FORKED];
+        for (int i = 0; i < FORKED; i++) kernels[i] = create("saxpy", QN_TIER_AUTO);
+        usleep((useconds_t)round * 700);
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(60);
+            _exit(forked_child(kernels) ? 0 : 1);
+        }
+        int status;
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "round %d: %x", round, (unsigned)status);
+        for (int i = 0; i < FORKED; i++) qn_kernel_destroy(kernels[i]);
+    }
 }
 
 /* ---- memory ---- */
