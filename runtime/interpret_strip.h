@@ -6,8 +6,9 @@
 
 #include <string.h>
 
-#ifdef __clang__
-#pragma clang diagnostic ignored "-Wpass-failed" /* sanitizers keep loops from being vectorised */
+#if defined(QN_SANITIZED) || defined(__SANITIZE_ADDRESS__)
+#define INDEPENDENT /* sanitizers keep loops from being vectorised */
+#elif defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define INDEPENDENT _Pragma("GCC ivdep")
