@@ -2,7 +2,7 @@
  *
  *     memory [MODULES [KERNELS]]
  *
- * Compiles MODULES (10,000) modules one after the other for the cpu, every one another text, without a cache, and drops each; prints the
+ * Compiles MODULES (10,000) modules one after the other for the cpu, every one another text with another kernel's name, without a cache, and drops each; prints the
  * resident size every tenth of the way. Then keeps KERNELS (1,000) alive at once, and prints bytes per kernel. Exits with 1
  * when the resident size after the last module is more than 1 MB above that after the warm-up, the first tenth. */
 #include <malloc.h>
@@ -30,7 +30,7 @@ static qn_kernel *compile(qn_context *context, int number, qn_engine engine) {
     qn_kernel *kernel = NULL;
     qn_error error;
     const int length = snprintf(text, sizeof text, "kernel saxpy%d(a: f32, x: f32[n], y: f32[n]) -> z: f32[n] {\n    z[i] = a * x[i] + y[i] * %d.0\n}\n",
-                                number % 7, number % 1000);
+                                number, number % 1000);
     const qn_kernel_options options = {.engine = engine};
     qn_status status = qn_module_from_source(context, "saxpy.qn", text, (size_t)length, &module, &error);
     if (status == QN_OK) status = qn_kernel_create(module, NULL, &options, &kernel, &error);

@@ -61,7 +61,12 @@ static bool verified(qn__ir *ir, const char *after, const char **message) {
 #else
     qn__text report = QN__TEXT_EMPTY;
     bool good = qn__verify(ir, &report);
-    if (!good) *message = say(ir, "the IR is not valid after '%s': %.500s", after, qn__text_bytes(&report));
+    if (!good && (report.failed || strcmp(qn__text_bytes(&report), "out of memory\n") == 0)) {
+        ir->failed = true;
+        *message = "out of memory";
+    } else if (!good) {
+        *message = say(ir, "the IR is not valid after '%s': %.500s", after, qn__text_bytes(&report));
+    }
     qn__text_free(&report);
     return good;
 #endif

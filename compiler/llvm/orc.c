@@ -16,6 +16,7 @@
 #include <string.h>
 
 typedef struct known_symbol { const char *name; void *address; } known_symbol;
+enum { SWEEP = 256 }; /* objects dropped between two sweeps of LLVM's pool of names */
 #define SYMBOL(name) {#name, (void *)(uintptr_t)&name}
 
 typedef struct loaded {
@@ -31,6 +32,7 @@ typedef struct orc {
     loaded *idle;   /* dylibs to use again */
     loaded *used;
     uint32_t count; /* dylibs made, for their names */
+    uint32_t drops;
 } orc;
 
 /* Stands in where no runtime is: raw functions load, but must not be called. */
@@ -112,6 +114,9 @@ static void drop(orc *self, loaded *entry) {
     entry->tracker = NULL;
     entry->next = self->idle;
     self->idle = entry;
+    /* names of symbols stay in LLVM's pool until somebody asks; looking through it for every object would cost more than the object */
+    if (++self->drops % SWEEP == 0)
+        LLVMOrcSymbolStringPoolClearDeadEntries(LLVMOrcExecutionSessionGetSymbolStringPool(LLVMOrcLLJITGetExecutionSession(self->jit)));
 }
 
 static bool add_object(orc *self, loaded *entry, const qn__image *image) {
