@@ -9,7 +9,7 @@
 #include "ir/affine.h"
 
 /* A question that can be answered takes fewer than 30 steps in all kernels seen; a step takes about 0.1 us. */
-enum { DEPTH = 8, STEPS = 200, FEW_STEPS = 10, POOL = 100000 };
+enum { DEPTH = 8, STEPS = 300, FEW_STEPS = 16, POOL = 200000 };
 
 /* --- bases -------------------------------------------------------------------------------------------------------- */
 
@@ -254,8 +254,8 @@ static bool eliminate(qn__affine *affine, const qn__form *form, uint32_t base, i
     for (uint32_t link = affine->bases[base].links[k > 0]; link && affine->budget; link = affine->links[link - 1].next) {
         qn__form fact = affine->facts[affine->links[link - 1].fact], rest;
         int64_t g = factor_of(&fact, base);
-        if (!combine(&rest, form, k, &fact, g)) affine->budget--;
-        else if (prove(affine, &rest, depth - 1)) return true;
+        affine->budget--;
+        if (combine(&rest, form, k, &fact, g) && prove(affine, &rest, depth - 1)) return true;
     }
     return false;
 }
@@ -268,12 +268,9 @@ static bool eliminate_product(qn__affine *affine, const qn__form *form, uint32_t
         qn__form fact = affine->facts[affine->links[link - 1].fact], times, product, rest;
         int64_t g = factor_of(&fact, factor);
         times = qn__form_of_base(other);
-        if (!qn__form_multiply(affine, &product, &fact, &times)) {
-            affine->budget--;
-            continue;
-        }
-        if (!combine(&rest, form, k, &product, g)) affine->budget--;
-        else if (prove(affine, &rest, depth - 1)) return true;
+        affine->budget--;
+        if (!qn__form_multiply(affine, &product, &fact, &times)) continue;
+        if (combine(&rest, form, k, &product, g) && prove(affine, &rest, depth - 1)) return true;
     }
     return false;
 }
@@ -296,7 +293,9 @@ static bool prove_case(qn__affine *affine, const qn__form *form, uint32_t base, 
 
 static bool prove_both(qn__affine *affine, const qn__form *form, uint32_t base, int64_t k, uint32_t depth) {
     qn__choice choice = affine->bases[base].choice;
-    return choice.yes && k != INT64_MIN && prove_case(affine, form, base, k, &choice, true, depth) &&
+    if (!choice.yes || !affine->budget || k == INT64_MIN) return false;
+    affine->budget--;
+    return prove_case(affine, form, base, k, &choice, true, depth) &&
            prove_case(affine, form, base, k, &choice, false, depth);
 }
 
@@ -318,7 +317,6 @@ static bool prove(qn__affine *affine, const qn__form *form, uint32_t depth) {
     int64_t low = qn__form_low(affine, form);
     if (low >= 0 && !is_infinite(low)) return true;
     if (!form->count || !depth || !affine->budget) return false;
-    affine->budget--;
     uint32_t done = 0;
     for (uint32_t tries = 0; tries < form->count && affine->budget; tries++) {
         const qn__term *term = latest(affine, form, done);
