@@ -1,6 +1,7 @@
 #!/bin/sh
 # demo.sh [BUILD]: examples on real data, interpreted against compiled, one thread. 'first call' is everything from the
-# source text to the first result of the compiled kernel; 'bytes' says whether both engines returned the same bits.
+# source text to the first result of the compiled kernel; the other times are the best of several runs; 'bytes' says whether
+# both engines returned the same bits.
 set -eu
 cd "$(dirname "$0")/.."
 quern=${1:-build}/bin/quern
@@ -20,8 +21,8 @@ row() {
     fi
     printf '%s\n' "$json" | awk -v name="${file%%.qn*}" -v what="$what" '
         function field(key) { return match($0, "\"" key "\": [^,}]*") ? substr($0, RSTART + length(key) + 4, RLENGTH - length(key) - 4) : "" }
-        /"interp"/ { interpreted = field("median_ms") }
-        /"cpu"/ { compiled = field("median_ms"); first = field("first_call_ms"); equal = field("equal") }
+        /"interp"/ { interpreted = field("min_ms") }
+        /"cpu"/ { compiled = field("min_ms"); first = field("first_call_ms"); equal = field("equal") }
         END { printf "%-18s %-33s %9.2f ms %9.3f ms %8.0fx %8.1f ms  %s\n", name, what, interpreted, compiled,
               interpreted / compiled, first, equal == "true" ? "equal" : "DIFFERENT" }'
 }
