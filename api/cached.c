@@ -20,7 +20,7 @@ static qn__cache *cache_of(qn_context *context) {
 
 char *qn__cached_key(const qn_kernel *kernel) {
     qn_context *context = kernel->module->context;
-    if (context->options.debug || !cache_of(context)) return NULL; /* code for looking at is made anew */
+    if (context->options.debug || context->options.profile || !cache_of(context)) return NULL; /* code for looking at is made anew */
     const qn__llvm_options target = {.cpu = context->cpu, .features = context->cpu_features, .width = context->options.vector_width, .level = 1};
     const qn__sources *sources = &kernel->module->program->sources;
     qn__text key = QN__TEXT_EMPTY;

@@ -15,7 +15,8 @@ static bool emit_bytecode(const qn__ir *ir, const qn_context *context, qn__image
 
 static bool emit_native(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message) {
     const qn__llvm_options options = {.cpu = context->cpu, .features = context->cpu_features,
-                                      .width = context->options.vector_width, .level = 1, .debug = context->options.debug};
+                                      .width = context->options.vector_width, .level = 1, .debug = context->options.debug,
+                                      .lines = context->options.profile};
     return qn__llvm_emit(ir, &options, image, message);
 }
 
@@ -31,6 +32,13 @@ const qn__engine_row *qn__engine_row_of(qn_engine engine) {
     case QN_ENGINE_CPU: return &rows[engine];
     }
     return NULL;
+}
+
+static qn_status start_profile(qn_context *context, qn_error *error) {
+    char message[QN__PROFILE_MESSAGE];
+    context->profile = qn__profile_create(message);
+    if (context->profile) return QN_OK;
+    return qn__error(error, qn__failure(message) == QN_RESOURCE ? QN_RESOURCE : QN_IO, "%s", message);
 }
 
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error) {
@@ -60,6 +68,11 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
         free(c);
         return qn__error(error, QN_RESOURCE, "out of memory");
     }
+    const qn_status status = given.profile ? start_profile(c, error) : QN_OK;
+    if (status != QN_OK) {
+        qn__context_release(c);
+        return status;
+    }
     *context = c;
     return qn__no_error(error);
 }
@@ -71,6 +84,7 @@ void qn__context_release(qn_context *context) {
     qn__pool_destroy(context->pool);
     qn__queue_end(context);
     if (context->loader) context->loader->destroy(context->loader->self);
+    qn__profile_destroy(context->profile);
     pthread_mutex_destroy(&context->mutex);
     free(context->cpu);
     free(context->cpu_features);
@@ -93,6 +107,7 @@ qn__loader *qn__context_loader(qn_context *context, const char **message) {
             context->loader->destroy(context->loader->self);
             context->loader = NULL;
         }
+        if (context->loader && context->profile) context->loader = qn__profile_attach(context->profile, context->loader);
     }
     qn__loader *loader = context->loader;
     pthread_mutex_unlock(&context->mutex);

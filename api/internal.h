@@ -7,6 +7,7 @@
 #include "runtime/cache.h"
 #include "runtime/call.h"
 #include "runtime/engine.h"
+#include "runtime/profile.h"
 #include "runtime/raw.h"
 
 #include <pthread.h>
@@ -35,6 +36,7 @@ struct qn_context {
     qn__allocator allocator;
     pthread_mutex_t mutex;         /* guards loader */
     qn__loader *loader;            /* made with the first native kernel */
+    qn__profile *profile;          /* NULL: not profiled */
     qn__cache *cache;              /* opened with the first native kernel; NULL: none */
     bool cache_opened;
     qn__queue queue;

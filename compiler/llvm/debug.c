@@ -1,7 +1,8 @@
-/* Debug information: a subprogram for the kernel, a lexical block for each stage, lines from the IR's locations, variables from its names.
+/* Debug information. For profilers (lines): a subprogram for the kernel and lines from the IR's locations, in code that is made as ever.
+ * For debuggers (debug): a subprogram for the kernel, a lexical block for each stage, lines from the IR's locations, variables from its names.
  *
  * A variable lives in memory of its own that is stored to wherever it takes a value, so that a debugger sees it until the end of its scope. That is slow, and meant so:
- * this code is for looking at. Requires: width 1. */
+ * this code is for looking at. Variables require width 1. */
 #include "compiler/llvm/internal.h"
 
 #include <llvm-c/DebugInfo.h>
@@ -50,24 +51,25 @@ static bool index_names(qn__emitter *e, struct qn__debug *d) {
 }
 
 bool qn__debug_begin(qn__emitter *e, const char *symbol) {
-    if (!e->options->debug) return true;
+    const bool full = e->options->debug;
+    if (!full && !e->options->lines) return true;
     struct qn__debug *d = QN__ARENA_NEW(e->arena, struct qn__debug);
-    if (!d || !index_names(e, d)) return qn__fail(e, "out of memory");
+    if (!d || (full && !index_names(e, d))) return qn__fail(e, "out of memory");
     const qn__location *place = first_place(e->ir);
     d->builder = LLVMCreateDIBuilder(e->module);
     d->path = place->path;
     d->file = make_file(d->builder, place->path);
     static const char producer[] = "quern";
-    d->unit = LLVMDIBuilderCreateCompileUnit(d->builder, LLVMDWARFSourceLanguageC99, d->file, producer, sizeof producer - 1, false, "", 0, 0, "", 0,
-                                             LLVMDWARFEmissionFull, 0, false, false, "", 0, "", 0);
+    d->unit = LLVMDIBuilderCreateCompileUnit(d->builder, LLVMDWARFSourceLanguageC99, d->file, producer, sizeof producer - 1, !full, "", 0, 0, "", 0,
+                                             full ? LLVMDWARFEmissionFull : LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
     LLVMMetadataRef type = LLVMDIBuilderCreateSubroutineType(d->builder, d->file, NULL, 0, LLVMDIFlagZero);
     d->subprogram = LLVMDIBuilderCreateFunction(d->builder, d->file, e->ir->name, strlen(e->ir->name), symbol, strlen(symbol), d->file, place->line, type, false,
-                                                true, place->line, LLVMDIFlagZero, false);
+                                                true, place->line, LLVMDIFlagZero, !full);
     LLVMSetSubprogram(e->function, d->subprogram);
     d->scope = d->subprogram;
     LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18,
                       LLVMValueAsMetadata(l_i32(e, (uint32_t)LLVMDebugMetadataVersion())));
-    LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, LLVMValueAsMetadata(l_i32(e, 4)));
+    LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, LLVMValueAsMetadata(l_i32(e, full ? 4 : 5))); /* 5: the line table alone names the folder that paths are relative to */
     e->debug = d;
     d->location = LLVMDIBuilderCreateDebugLocation(e->context, place->line, 0, d->scope, NULL);
     LLVMSetCurrentDebugLocation2(e->builder, d->location);
@@ -133,7 +135,7 @@ static LLVMValueRef storage_of(qn__emitter *e, const qn__named *n, qn__type type
 
 void qn__debug_value(qn__emitter *e, qn__value v, LLVMValueRef value) {
     struct qn__debug *d = e->debug;
-    if (!d || l_is_vector(value)) return;
+    if (!d || !e->options->debug || l_is_vector(value)) return;
     const qn__type type = qn__type_of(e->ir, v);
     for (uint32_t i = d->first[v]; i; i = d->next[i - 1])
         l_store(e, l_to_memory(e, type, value), storage_of(e, &e->ir->named[i - 1], type));

@@ -95,6 +95,9 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
     uint64_t cache_limit;           /* bytes that the cache's folder may hold; 0: 256 MiB */
     bool debug;                     /* native code for debuggers: scalar, not optimised, with lines and variables for gdb; the same bits */
+    bool profile;                   /* native code is made known to Linux's perf: /tmp/perf-PID.map and a jitdump file with source lines, see docs/api.md;
+                                     * same code, never from the cache. QN_IO from qn_context_create when the files cannot be written; what cannot
+                                     * be written later is left out. A forked child's kernels are not noted. */
     bool colour;                    /* rendered diagnostics have ANSI colours */
     void (*on_diagnostic)(void *user, const qn_diagnostic *diagnostic); /* called by the compiling thread */
     void *user;
