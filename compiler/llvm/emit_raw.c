@@ -368,8 +368,12 @@ bool qn__emit_raw(qn__emitter *e, const char *symbol, const char *externs_symbol
     LLVMValueRef kernel = describe(e), externs = e->ir->extern_count ? make_externs(e, externs_symbol) : NULL;
     if (e->failed) return false;
     e->function = LLVMAddFunction(e->module, symbol, function_type(e, s));
-    const uint32_t nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(e->function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, nounwind, 0));
+    /* optnone, which wants noinline: there is nothing to optimise in it, and a kernel would take 2.5 ms longer to compile, not 1 */
+    static const char *const attributes[] = {"nounwind", "noinline", "optnone"};
+    for (uint32_t i = 0; i < 3; i++) {
+        const uint32_t kind = LLVMGetEnumAttributeKindForName(attributes[i], strlen(attributes[i]));
+        LLVMAddAttributeAtIndex(e->function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, kind, 0));
+    }
     LLVMBasicBlockRef entry = l_block(e, "entry"), start = l_block(e, "start");
     LLVMPositionBuilderAtEnd(e->head, entry);
     l_enter(e, start);
