@@ -347,6 +347,7 @@ qn__ir *random_ir(qn__arena *arena, uint64_t seed, bool faults) {
     qn__type scalars[2] = {QN__TYPE_I64, QN__TYPE_F64};
     for (uint32_t i = 0; i < 2; i++)
         keep(&m, qn__result(m.ir, qn__build(&m.b, QN__OP_PARAM, NULL, 0, &scalars[i], 1, NULL, 0, i), 0));
+    for (uint32_t l = 0; l < 2; l++) qn__build(&m.b, QN__OP_LOCAL_ZERO, NULL, 0, NULL, 0, NULL, 0, l);
     qn__value edge = qn__build_i64(&m.b, RANDOM_EDGE);
     for (uint32_t i = 0; i < RANDOM_ARRAYS; i++)
         for (uint32_t d = 0; d < random_array_rank[i]; d++) m.ir->arrays[i].extent[d] = edge;
