@@ -69,7 +69,7 @@ static double measure(const char *what, const bench *b, int (*call)(const bench 
     for (int i = 0; i < BATCHES; i++) {
         const double start = now();
         for (int k = 0; k < BATCH; k++) statuses |= call(b);
-        times[i] = (now() - start) / BATCH;
+        times[i] = (now() - start) / (double)BATCH;
     }
     qsort(times, BATCHES, sizeof *times, ascending);
     printf("%-48s %8.1f ns  (best %.1f)%s\n", what, times[BATCHES / 2], times[0], statuses ? "  FAILED" : "");
@@ -105,7 +105,7 @@ static start start_kernel(bench *b) {
     qn_error error;
     const double begun = now();
     open_kernel(b, QN_TIER_AUTO);
-    check((qn_status)call_function(b), &error);
+    if (call_function(b) != QN_OK) exit(QN_INTERNAL);
     const double first = now();
     double batches[STARTS];
     int count = 0;
