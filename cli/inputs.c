@@ -171,7 +171,8 @@ static int read_file(reader *r, int32_t rank, cli_input *input) {
         status = fail(r, QN_USAGE, "%s has rank %u, the parameter has rank %d", path, argument.rank, rank);
     r->type = (qn_type)argument.type;
     int64_t total = 1;
-    for (uint32_t d = 0; d < argument.rank; d++) total *= argument.extent[d];
+    for (uint32_t d = 0; d < argument.rank; d++) /* wraps only on the way to 0: the reader has seen that all else fits */
+        total = (int64_t)((uint64_t)total * (uint64_t)argument.extent[d]);
     if (status == QN_OK) status = make_array(r, 1, &total, input);
     if (status == QN_OK) {
         const int64_t bytes = (int64_t)qn_type_bytes(r->type);
