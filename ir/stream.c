@@ -241,8 +241,9 @@ static void check_stages(analysis *a) {
         qn__stream_visit_item(a->ir, item->ref, check_scatter, a);
         if (item->raises && item->index)
             refuse(a, stage->location, "the stage may raise an error, and errors are in the order of another index than the cut one");
-        if (stage->op == QN__OP_REDUCE && !qn__is_const(a->ir, stage->args[0], NULL))
-            refuse(a, stage->location, "the reduction does not start at a constant");
+        uint64_t start = 0;
+        if (stage->op == QN__OP_REDUCE && (!qn__is_const(a->ir, stage->args[0], &start) || (int64_t)start < 0))
+            refuse(a, stage->location, "the reduction does not start at a constant from 0 on");
     }
 }
 
@@ -329,6 +330,7 @@ static void deal_item(analysis *a, qn__stream_item *item) {
     a->need = 0;
     qn__stream_visit_item(a->ir, item->ref, need_of, a);
     if (item->raises) order(a, &a->faults, true, false);
+    if (item->raises && i->op == QN__OP_ALLOC && !item->cut) at_least(a, a->faults.once_write, 2); /* the host may do it, before the step's kernel */
     if ((a->need & 1) != item->cut) a->need++;
     while (item->cut && !aligned(a, a->need)) a->need += 2;
     item->step = a->need;
@@ -439,6 +441,7 @@ static bool check_step(analysis *a, uint32_t step) {
         const qn__stream_part *part = &c.needs.items[c.item];
         a->item = &a->s->items[c.item];
         if (!part->included) continue;
+        if (a->item->step == step) a->item->halo = part->low;
         if (a->item->calls && (part->low || part->high || a->item->step < step))
             refuse(a, a->ir->instrs[a->item->ref].location, "the stage calls the host, and would be run twice for some points");
         qn__stream_visit_item(a->ir, a->item->ref, check_part, &c);

@@ -38,6 +38,7 @@ typedef struct qn__stream_item {
     bool cut;                 /* a stage whose index `index` is cut, or the alloc of a cut temporary */
     uint8_t index;
     bool raises, calls;       /* may raise an error; calls the host */
+    int64_t halo;             /* how many points in front of the piece its own step computes as well */
 } qn__stream_item;
 
 typedef struct qn__stream {

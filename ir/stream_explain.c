@@ -6,7 +6,7 @@
 static void list_arrays(const qn__stream *s, qn__text *out, qn__stream_place place) {
     const char *between = "";
     for (uint32_t a = 0; a < s->ir->array_count; a++) {
-        if (s->arrays[a].place != place || (s->ir->arrays[a].kind == QN__ARRAY_TEMP && !s->arrays[a].held)) continue;
+        if (s->arrays[a].place != place || !s->ir->arrays[a].rank || (s->ir->arrays[a].kind == QN__ARRAY_TEMP && !s->arrays[a].held)) continue;
         qn__text_format(out, "%s%s", between, s->ir->arrays[a].name);
         if (place == QN__STREAM_CUT && s->arrays[a].dimension != s->dimension) qn__text_format(out, " (dimension %u)", s->arrays[a].dimension);
         between = ", ";
@@ -15,7 +15,7 @@ static void list_arrays(const qn__stream *s, qn__text *out, qn__stream_place pla
 
 static bool has(const qn__stream *s, qn__stream_place place) {
     for (uint32_t a = 0; a < s->ir->array_count; a++)
-        if (s->arrays[a].place == place && (s->ir->arrays[a].kind != QN__ARRAY_TEMP || s->arrays[a].held)) return true;
+        if (s->arrays[a].place == place && s->ir->arrays[a].rank && (s->ir->arrays[a].kind != QN__ARRAY_TEMP || s->arrays[a].held)) return true;
     return false;
 }
 
