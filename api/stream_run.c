@@ -344,7 +344,7 @@ static int64_t points_before(const running *r) {
     for (uint32_t i = 0; i < plan->item_count; i++) {
         const qn__stream_item *item = &plan->items[i];
         const qn__instr *stage = &plan->ir->instrs[item->ref];
-        const uint32_t rank = stage->op == QN__OP_PARALLEL ? (uint32_t)stage->imm : stage->op == QN__OP_KEEP ? stage->arg_count / 2 : 0;
+        const uint32_t rank = stage->op == QN__OP_PARALLEL ? (uint32_t)stage->imm : stage->op == QN__OP_KEEP ? stage->arg_count / 2 : stage->op == QN__OP_REDUCE;
         int64_t lo, points;
         if (!item->cut || !item->raises || item->step != r->step || !rank || r->piece.first || !value_of(r->s, stage->args[0], &lo)) continue;
         points = most(0, r->piece.from - item->halo - lo);
