@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MAX_PARAMETERS = 32, MAX_NAMES = 32, MAX_ELEMENTS = 1 << 16, DEADLINE_MS = 5000 };
+enum { MAX_PARAMETERS = 32, MAX_NAMES = 32, MAX_ELEMENTS = 1 << 16, MAX_BYTES = 1 << 20, DEADLINE_MS = 1000 };
 
 static const char own_kernels[] =
     "kernel normalise(x: f32[n]) -> y: f32[n], mean: f32, low: i64 {\n"
@@ -85,9 +85,9 @@ static const char own_kernels[] =
     "    y[i] = u8(c[i32(x[i])] * 255 / n)\n"
     "}\n";
 
-static const int64_t chunks[] = {1, 2, 3, 7, 64, 1000, 4096, 5000, 8192, 12288};
+static const int64_t chunks[] = {1, 2, 7, 64, 1000, 4096, 8192, 12288};
 enum { CHUNKS = sizeof chunks / sizeof *chunks };
-static const int64_t lengths[] = {0, 1, 2, 5, 64, 300, 4096, 4097, 13001, 28673};
+static const int64_t lengths[] = {0, 1, 5, 130, 4097, 13001, 28673};
 enum { LENGTHS = sizeof lengths / sizeof *lengths };
 
 static unsigned passed, failed, streamed, refused;
@@ -407,9 +407,11 @@ static bool run_length(const char *what, qn_kernel *kernel, int64_t length, int6
         return true;
     }
     run(kernel, &in, 0, false, &want);
-    for (size_t c = 0; c < CHUNKS && want.status != QN_STOPPED && want.status != QN_USAGE; c++) {
+    size_t most = 0;
+    for (size_t i = 0; i < want.count; i++) most = want.size[i] > most ? want.size[i] : most;
+    for (size_t c = 0; c < CHUNKS && most <= MAX_BYTES && want.status != QN_STOPPED && want.status != QN_USAGE; c++) {
         if (c && chunks[c - 1] >= length) break;
-        if (chunks[c] * 600 < length) continue; /* thousands of pieces tell nothing new */
+        if (chunks[c] * 150 < length) continue; /* thousands of pieces tell nothing new */
         for (int pieces = 0; pieces < 2 && streams; pieces++) {
             run(kernel, &in, chunks[c], pieces, &got);
             if (got.status == QN_USAGE && strstr(got.error.message, "cannot be streamed")) {
