@@ -170,6 +170,12 @@ bool qn__plan_masked(const qn__emitter *e, qn__region_ref region, uint32_t above
     return f.size > above && !f.checks && !f.loops && !f.calls && (e->machine->masks || !f.narrow);
 }
 
+/* Points with loops are long: what a row leaves over is one vector under a mask instead of up to W - 1 of them one by one. */
+bool qn__plan_masked_rest(const qn__emitter *e, qn__region_ref region) {
+    facts f = gather(e->ir, region);
+    return f.loops && !f.checks && !f.calls && (e->machine->masks || !f.narrow);
+}
+
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region) { return gather(ir, region).size; }
 bool qn__has_checks(const qn__ir *ir, qn__region_ref region) { return gather(ir, region).checks; }
 
