@@ -5,6 +5,7 @@
 
 #include "ir/abi.h"
 #include "ir/ir.h"
+#include "ir/plan.h"
 #include "ir/signature.h"
 
 typedef enum qn__image_kind { QN__IMAGE_BYTECODE, QN__IMAGE_OBJECT, QN__IMAGE_PTX } qn__image_kind;
@@ -22,6 +23,7 @@ typedef struct qn__image {
     const qn__image_array *arrays; uint32_t array_count;
     const qn__extern *externs;     uint32_t extern_count;
     const qn__location *locations; uint32_t location_count;
+    const qn__plan *plan;          /* PTX: what the host does with it; else NULL */
 } qn__image;
 
 /* Fills in all but kind, code, code_size and the symbols (raw_symbol and externs_symbol become NULL) from the IR (shares its arena's memory). False when memory is exhausted. */

@@ -353,6 +353,7 @@ static void all_blocks(qn__emitter *e, const reduce *r, LLVMValueRef lo, LLVMVal
 
 void qn__emit_reduce(qn__emitter *e, const qn__instr *instr) {
     reduce r;
+    if (e->platform->reduce && e->platform->reduce(e, instr)) return;
     if (!prepare(e, instr, &r)) return;
     qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
     if (!saved) {

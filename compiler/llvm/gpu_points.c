@@ -1,0 +1,176 @@
+/* parallel: threads over the points of a box. The last dimension runs along x, so that neighbouring threads touch neighbouring elements; the one before along
+ * y, all others folded into z. Every dimension of the grid is walked by its own stride, so that any grid computes the same.
+ *
+ * A launch with `only` runs that one point, by the first thread. */
+#include "compiler/llvm/gpu_internal.h"
+
+enum { FLAT_BLOCK = 256, BLOCK_X = 32, BLOCK_Y = 8 };
+
+typedef struct axis { LLVMValueRef count, start, step; qn__loop loop; } axis;
+
+typedef struct box {
+    uint32_t rank, axes;             /* dimensions; axes of the grid that are used */
+    LLVMValueRef lo[QN__MAX_RANK], extent[QN__MAX_RANK];
+    axis axis[3];                    /* x, y, z */
+} box;
+
+static LLVMValueRef length(qn__emitter *e, LLVMValueRef lo, LLVMValueRef hi) {
+    LLVMValueRef some = LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, "");
+    return l_select(e, some, LLVMBuildSub(e->builder, hi, lo, ""), l_i64(e, 0));
+}
+
+/* Where the point `only` lies: its coordinates along x, y, z. */
+static void place_of_only(qn__gpu *g, box *b, LLVMValueRef *at) {
+    qn__emitter *e = g->e;
+    LLVMValueRef rest = g->only;
+    for (uint32_t a = 0; a + 1 < b->axes; a++) {
+        LLVMValueRef safe = l_call2(e, "llvm.umax", b->axis[a].count, l_i64(e, 1));
+        at[a] = LLVMBuildURem(e->builder, rest, safe, "");
+        rest = LLVMBuildUDiv(e->builder, rest, safe, "");
+    }
+    at[b->axes - 1] = rest;
+}
+
+/* In a block of its own: where the usual launch starts, and where one with `only` does. */
+static void find_starts(qn__gpu *g, box *b) {
+    static const char *const names[3][4] = {
+        {"tid.x", "ntid.x", "ctaid.x", "nctaid.x"}, {"tid.y", "ntid.y", "ctaid.y", "nctaid.y"}, {"tid.z", "ntid.z", "ctaid.z", "nctaid.z"}};
+    qn__emitter *e = g->e;
+    LLVMValueRef start[3], step[3], only[3], first = l_int(e, e->i1, 1);
+    for (uint32_t a = 0; a < b->axes; a++) {
+        LLVMValueRef thread = qn__register(g, names[a][0]), threads = qn__register(g, names[a][1]);
+        start[a] = LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, qn__register(g, names[a][2]), threads, ""), thread, "");
+        step[a] = LLVMBuildMul(e->builder, qn__register(g, names[a][3]), threads, "");
+        first = LLVMBuildAnd(e->builder, first, LLVMBuildICmp(e->builder, LLVMIntEQ, start[a], l_i64(e, 0), ""), "");
+    }
+    LLVMBasicBlockRef usual = LLVMGetInsertBlock(e->builder), one = l_block(e, "only"), go = l_block(e, "points");
+    l_branch_likely(e, g->reporting, one, go);
+    LLVMBasicBlockRef swapped = usual;
+    l_enter(e, one);
+    place_of_only(g, b, only);
+    LLVMBasicBlockRef from = LLVMGetInsertBlock(e->builder);
+    for (uint32_t a = 0; a < b->axes; a++) only[a] = l_select(e, first, only[a], b->axis[a].count);
+    l_jump(e, go);
+    l_enter(e, go);
+    for (uint32_t a = 0; a < b->axes; a++) {
+        LLVMBasicBlockRef blocks[2] = {swapped, from};
+        b->axis[a].start = LLVMBuildPhi(e->builder, e->i64, "");
+        LLVMAddIncoming(b->axis[a].start, (LLVMValueRef[]){start[a], only[a]}, blocks, 2);
+        b->axis[a].step = LLVMBuildPhi(e->builder, e->i64, "");
+        LLVMAddIncoming(b->axis[a].step, (LLVMValueRef[]){step[a], b->axis[a].count}, blocks, 2);
+    }
+}
+
+static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
+    qn__emitter *e = g->e;
+    b->rank = (uint32_t)instr->imm;
+    b->axes = b->rank < 3 ? b->rank : 3;
+    for (uint32_t d = 0; d < b->rank; d++) {
+        b->lo[d] = e->point.lo[d] = l_scalar(e, instr->args[2 * d]);
+        e->point.hi[d] = l_scalar(e, instr->args[2 * d + 1]);
+        b->extent[d] = length(e, b->lo[d], e->point.hi[d]);
+    }
+    b->axis[0].count = b->extent[b->rank - 1];
+    if (b->axes > 1) b->axis[1].count = b->extent[b->rank - 2];
+    if (b->axes > 2) b->axis[2].count = b->extent[0];
+    for (uint32_t d = 1; d + 2 < b->rank; d++) b->axis[2].count = LLVMBuildMul(e->builder, b->axis[2].count, b->extent[d], "");
+}
+
+/* Opens the loops, outermost first, and sets the point's indices. */
+static void open_loops(qn__gpu *g, box *b) {
+    qn__emitter *e = g->e;
+    for (uint32_t a = b->axes; a-- > 0;) l_loop_begin(e, &b->axis[a].loop, NULL, b->axis[a].start, b->axis[a].count);
+    e->point.iv[b->rank - 1] = LLVMBuildAdd(e->builder, b->lo[b->rank - 1], b->axis[0].loop.iv, "");
+    if (b->axes > 1) e->point.iv[b->rank - 2] = LLVMBuildAdd(e->builder, b->lo[b->rank - 2], b->axis[1].loop.iv, "");
+    if (b->axes < 3) return;
+    LLVMValueRef rest = b->axis[2].loop.iv;
+    for (uint32_t d = b->rank - 2; d-- > 1;) {
+        e->point.iv[d] = LLVMBuildAdd(e->builder, b->lo[d], LLVMBuildURem(e->builder, rest, b->extent[d], ""), "");
+        rest = LLVMBuildUDiv(e->builder, rest, b->extent[d], "");
+    }
+    e->point.iv[0] = LLVMBuildAdd(e->builder, b->lo[0], rest, "");
+}
+
+static void close_loops(qn__gpu *g, box *b) {
+    qn__emitter *e = g->e;
+    for (uint32_t a = 0; a < b->axes; a++) l_loop_end(e, &b->axis[a].loop, LLVMBuildAdd(e->builder, b->axis[a].loop.iv, b->axis[a].step, ""));
+}
+
+static void point_region(qn__gpu *g, qn__region_ref region) {
+    qn__emitter *e = g->e;
+    for (uint32_t d = 0; d < e->point.rank; d++) l_set(e, qn__region_param(e->ir, region, d), e->point.iv[d]);
+    qn__emit_region(e, region);
+}
+
+/* One point: of the inner box the first region, of the rest the second. */
+static void point(qn__gpu *g, const qn__instr *instr) {
+    qn__emitter *e = g->e;
+    if (instr->region_count == 1) {
+        point_region(g, instr->regions[0]);
+        return;
+    }
+    uint32_t rank = e->point.rank;
+    LLVMValueRef inside = l_int(e, e->i1, 1);
+    for (uint32_t d = 0; d < rank; d++) {
+        LLVMValueRef lo = l_scalar(e, instr->args[2 * (rank + d)]), hi = l_scalar(e, instr->args[2 * (rank + d) + 1]);
+        inside = LLVMBuildAnd(e->builder, inside, LLVMBuildICmp(e->builder, LLVMIntSGE, e->point.iv[d], lo, ""), "");
+        inside = LLVMBuildAnd(e->builder, inside, LLVMBuildICmp(e->builder, LLVMIntSLT, e->point.iv[d], hi, ""), "");
+    }
+    LLVMBasicBlockRef inner = l_block(e, "inner"), outer = l_block(e, "outer"), end = l_block(e, "point");
+    l_branch(e, inside, inner, outer);
+    l_enter(e, inner);
+    point_region(g, instr->regions[0]);
+    l_jump(e, end);
+    l_enter(e, outer);
+    point_region(g, instr->regions[1]);
+    l_jump(e, end);
+    l_enter(e, end);
+}
+
+static void emit_box(qn__gpu *g, const qn__instr *instr) {
+    qn__emitter *e = g->e;
+    LLVMBasicBlockRef exit = g->leave;
+    box b = {0};
+    measure(g, instr, &b);
+    e->point.rank = b.rank;
+    find_starts(g, &b);
+    open_loops(g, &b);
+    g->leave = l_block(e, "next");
+    point(g, instr);
+    l_jump(e, g->leave);
+    l_enter(e, g->leave);
+    close_loops(g, &b);
+    g->leave = exit;
+}
+
+/* How many threads to ask for. Where bounds are known on the device only, so many that a device is full. */
+static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const qn__instr *instr) {
+    uint32_t rank = (uint32_t)instr->imm, one = qn__plan_constant(g, 1), counts[3] = {one, one, one};
+    bool known = true;
+    for (uint32_t i = 0; i < 2 * rank; i++) known &= g->place[instr->args[i]] != QN__PLACE_DEVICE;
+    if (!known) counts[0] = qn__plan_constant(g, rank == 1 ? QN__GUESSED_POINTS : 2048);
+    if (!known && rank > 1) counts[1] = qn__plan_constant(g, QN__GUESSED_POINTS / 2048);
+    for (uint32_t d = 0; known && d < rank; d++) {
+        uint32_t axis = rank - 1 - d < 2 ? rank - 1 - d : 2, count = qn__level_count(g, instr->args[2 * d], instr->args[2 * d + 1]);
+        counts[axis] = counts[axis] == one ? count : qn__level_product(g, counts[axis], count);
+    }
+    qn__plan_launch(g, unit, symbol, counts[0], counts[1], counts[2]);
+}
+
+void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
+    uint32_t rank = (uint32_t)instr->imm;
+    qn__unit unit;
+    if (rank == 0) qn__unit_begin(g, &unit, "point", instr->location, 1, 1, 1);
+    else if (rank == 1) qn__unit_begin(g, &unit, "points", instr->location, FLAT_BLOCK, 1, 1);
+    else qn__unit_begin(g, &unit, "points", instr->location, BLOCK_X, BLOCK_Y, 1);
+    if (rank == 0) unit.fixed_grid = 1;
+    qn__unit_instr(g, &unit, instr);
+    const char *symbol = qn__entry_begin(g, &unit, rank == 0 ? QN__MODE_UNIFORM : QN__MODE_POINTS);
+    if (!symbol) return;
+    g->e->constant = g->constant;
+    if (rank == 0) qn__emit_region(g->e, instr->regions[0]);
+    else emit_box(g, instr);
+    g->e->constant = NULL;
+    qn__entry_end(g);
+    launch(g, &unit, symbol, instr);
+}
