@@ -133,8 +133,12 @@ void qn__barrier(qn__gpu *g);
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name); /* an array in shared memory */
 
 /* ---- gpu_points.c, gpu_reduce.c, ...: stages ---- */
+void qn__gpu_box(qn__gpu *g, const qn__instr *instr);         /* all points of a parallel or keep that this thread has */
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr);    /* reduce or scan by one thread, with the CPU's code */
 void qn__gpu_reduce(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_scan(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
 
 static inline qn__gpu *qn__gpu_of(qn__emitter *e) { return e->gpu; }
 

@@ -38,6 +38,11 @@ static void find_starts(qn__gpu *g, box *b) {
     qn__emitter *e = g->e;
     LLVMValueRef start[3], step[3], only[3], first = l_int(e, e->i1, 1);
     for (uint32_t a = 0; a < b->axes; a++) {
+        if (g->mode == QN__MODE_ORDERED) {
+            start[a] = l_i64(e, 0);
+            step[a] = l_i64(e, 1);
+            continue;
+        }
         LLVMValueRef thread = qn__register(g, names[a][0]), threads = qn__register(g, names[a][1]);
         start[a] = LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, qn__register(g, names[a][2]), threads, ""), thread, "");
         step[a] = LLVMBuildMul(e->builder, qn__register(g, names[a][3]), threads, "");
@@ -63,7 +68,7 @@ static void find_starts(qn__gpu *g, box *b) {
 
 static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
     qn__emitter *e = g->e;
-    b->rank = (uint32_t)instr->imm;
+    b->rank = instr->op == QN__OP_KEEP ? instr->arg_count / 2 : (uint32_t)instr->imm;
     b->axes = b->rank < 3 ? b->rank : 3;
     for (uint32_t d = 0; d < b->rank; d++) {
         b->lo[d] = e->point.lo[d] = l_scalar(e, instr->args[2 * d]);
@@ -127,7 +132,7 @@ static void point(qn__gpu *g, const qn__instr *instr) {
     l_enter(e, end);
 }
 
-static void emit_box(qn__gpu *g, const qn__instr *instr) {
+void qn__gpu_box(qn__gpu *g, const qn__instr *instr) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef exit = g->leave;
     box b = {0};
@@ -151,26 +156,43 @@ static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const q
     if (!known) counts[0] = qn__plan_constant(g, rank == 1 ? QN__GUESSED_POINTS : 2048);
     if (!known && rank > 1) counts[1] = qn__plan_constant(g, QN__GUESSED_POINTS / 2048);
     for (uint32_t d = 0; known && d < rank; d++) {
-        uint32_t axis = rank - 1 - d < 2 ? rank - 1 - d : 2, count = qn__level_count(g, instr->args[2 * d], instr->args[2 * d + 1]);
-        counts[axis] = counts[axis] == one ? count : qn__level_product(g, counts[axis], count);
+        uint32_t along = rank - 1 - d < 2 ? rank - 1 - d : 2, count = qn__level_count(g, instr->args[2 * d], instr->args[2 * d + 1]);
+        counts[along] = counts[along] == one ? count : qn__level_product(g, counts[along], count);
     }
     qn__plan_launch(g, unit, symbol, counts[0], counts[1], counts[2]);
+}
+
+typedef struct facts { bool accumulates; } facts;
+
+static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
+    (void)ir;
+    if (instr->op == QN__OP_ACCUMULATE) ((facts *)context)->accumulates = true;
+}
+
+static qn__mode plan_mode(qn__gpu *g, const qn__instr *instr) {
+    facts f = {0};
+    for (uint32_t i = 0; i < instr->region_count; i++) qn__walk(g->ir, instr->regions[i], look, &f);
+    return f.accumulates ? QN__MODE_ORDERED : QN__MODE_POINTS;
 }
 
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
     uint32_t rank = (uint32_t)instr->imm;
     qn__unit unit;
+    qn__mode mode = rank == 0 ? QN__MODE_UNIFORM : plan_mode(g, instr);
     if (rank == 0) qn__unit_begin(g, &unit, "point", instr->location, 1, 1, 1);
+    else if (mode == QN__MODE_ORDERED) qn__unit_begin(g, &unit, "in_order", instr->location, 1, 1, 1);
     else if (rank == 1) qn__unit_begin(g, &unit, "points", instr->location, FLAT_BLOCK, 1, 1);
     else qn__unit_begin(g, &unit, "points", instr->location, BLOCK_X, BLOCK_Y, 1);
-    if (rank == 0) unit.fixed_grid = 1;
+    if (mode == QN__MODE_UNIFORM || mode == QN__MODE_ORDERED) unit.fixed_grid = 1;
     qn__unit_instr(g, &unit, instr);
-    const char *symbol = qn__entry_begin(g, &unit, rank == 0 ? QN__MODE_UNIFORM : QN__MODE_POINTS);
+    const char *symbol = qn__entry_begin(g, &unit, mode);
     if (!symbol) return;
     g->e->constant = g->constant;
     if (rank == 0) qn__emit_region(g->e, instr->regions[0]);
-    else emit_box(g, instr);
+    else qn__gpu_box(g, instr);
     g->e->constant = NULL;
     qn__entry_end(g);
-    launch(g, &unit, symbol, instr);
+    uint32_t one = qn__plan_constant(g, 1);
+    if (mode == QN__MODE_ORDERED) qn__plan_launch(g, &unit, symbol, one, one, one);
+    else launch(g, &unit, symbol, instr);
 }
