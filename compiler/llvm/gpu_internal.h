@@ -79,6 +79,7 @@ typedef struct qn__gpu {
     LLVMValueRef lane;             /* i32: number in the warp */
     bool exchanges;                /* WARP: a point loads what it has stored, so that lanes must see each other's stores */
     LLVMValueRef patience[2];      /* i32 in memory: polls until the next look at the stop word; [1] in lanes */
+    LLVMValueRef found, found_values[QN__MAX_PUSHED]; /* keep, in memory: this point has pushed (i1), and what */
     bool in_lanes;                 /* inside a reduction that the lanes share: each has terms of its own */
 } qn__gpu;
 
@@ -134,11 +135,22 @@ LLVMValueRef qn__register(qn__gpu *g, const char *name);     /* a special regist
 LLVMValueRef qn__thread(qn__gpu *g);                         /* number of the thread in the grid (x), i64 */
 LLVMValueRef qn__threads(qn__gpu *g);                        /* threads of the grid (x), i64 */
 LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance /* i32 */);
+LLVMValueRef qn__shuffle_up(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance); /* below the distance: undefined */
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane /* i32 */);
 LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit);
 void qn__barrier(qn__gpu *g);
 void qn__warp_barrier(qn__gpu *g);                           /* what the lanes wrote before is seen by the others after it */
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name); /* an array in shared memory */
+
+/* ---- gpu_points.c: boxes of points ---- */
+typedef struct qn__axis { LLVMValueRef count, start, step; qn__loop loop; } qn__axis;
+typedef struct qn__box {
+    uint32_t rank, axes;           /* dimensions; axes of the grid that are used: with one, points are numbered in row-major order */
+    LLVMValueRef lo[QN__MAX_RANK], extent[QN__MAX_RANK];
+    qn__axis axis[3];              /* x, y, z */
+} qn__box;
+void qn__box_measure(qn__gpu *g, const qn__instr *instr, qn__box *box);
+void qn__box_point(qn__gpu *g, const qn__instr *instr, qn__box *box, LLVMValueRef number); /* emits the point with that row-major number */
 
 /* ---- gpu_points.c, gpu_reduce.c, ...: stages ---- */
 void qn__gpu_box(qn__gpu *g, const qn__instr *instr);         /* all points of a parallel or keep that this thread has */
@@ -149,6 +161,7 @@ bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef poi
 bool qn__gpu_block(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values); /* qn__platform.block */
 void qn__gpu_scan(qn__gpu *g, const qn__instr *instr);
 void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
+bool qn__gpu_push(qn__emitter *e, const qn__instr *instr);    /* qn__platform.push */
 
 static inline qn__gpu *qn__gpu_of(qn__emitter *e) { return e->gpu; }
 

@@ -8,13 +8,7 @@
 
 enum { FLAT_BLOCK = 256, BLOCK_X = 32, BLOCK_Y = 8, WARP_BLOCK = 128 };
 
-typedef struct axis { LLVMValueRef count, start, step; qn__loop loop; } axis;
-
-typedef struct box {
-    uint32_t rank, axes;             /* dimensions; axes of the grid that are used */
-    LLVMValueRef lo[QN__MAX_RANK], extent[QN__MAX_RANK];
-    axis axis[3];                    /* x, y, z */
-} box;
+static void point(qn__gpu *g, const qn__instr *instr);
 
 static LLVMValueRef length(qn__emitter *e, LLVMValueRef lo, LLVMValueRef hi) {
     LLVMValueRef some = LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, "");
@@ -22,7 +16,7 @@ static LLVMValueRef length(qn__emitter *e, LLVMValueRef lo, LLVMValueRef hi) {
 }
 
 /* Where the point `only` lies: its coordinates along x, y, z. */
-static void place_of_only(qn__gpu *g, box *b, LLVMValueRef *at) {
+static void place_of_only(qn__gpu *g, qn__box *b, LLVMValueRef *at) {
     qn__emitter *e = g->e;
     LLVMValueRef rest = g->only;
     for (uint32_t a = 0; a + 1 < b->axes; a++) {
@@ -34,7 +28,7 @@ static void place_of_only(qn__gpu *g, box *b, LLVMValueRef *at) {
 }
 
 /* In a block of its own: where the usual launch starts, and where one with `only` does. */
-static void find_starts(qn__gpu *g, box *b) {
+static void find_starts(qn__gpu *g, qn__box *b) {
     static const char *const names[3][4] = {
         {"tid.x", "ntid.x", "ctaid.x", "nctaid.x"}, {"tid.y", "ntid.y", "ctaid.y", "nctaid.y"}, {"tid.z", "ntid.z", "ctaid.z", "nctaid.z"}};
     qn__emitter *e = g->e;
@@ -74,10 +68,12 @@ static void find_starts(qn__gpu *g, box *b) {
     }
 }
 
-static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
+void qn__box_measure(qn__gpu *g, const qn__instr *instr, qn__box *b) {
     qn__emitter *e = g->e;
+    *b = (qn__box){0};
     b->rank = instr->op == QN__OP_KEEP ? instr->arg_count / 2 : (uint32_t)instr->imm;
-    b->axes = g->mode == QN__MODE_WARP ? 1 : b->rank < 3 ? b->rank : 3;
+    e->point.rank = b->rank;
+    b->axes = g->mode == QN__MODE_WARP || instr->op == QN__OP_KEEP ? 1 : b->rank < 3 ? b->rank : 3;
     for (uint32_t d = 0; d < b->rank; d++) {
         b->lo[d] = e->point.lo[d] = l_scalar(e, instr->args[2 * d]);
         e->point.hi[d] = l_scalar(e, instr->args[2 * d + 1]);
@@ -91,7 +87,7 @@ static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
 }
 
 /* The indices of dimensions first .. last from their row-major number. */
-static void unfold(qn__gpu *g, box *b, LLVMValueRef number, uint32_t last) {
+static void unfold(qn__gpu *g, qn__box *b, LLVMValueRef number, uint32_t last) {
     qn__emitter *e = g->e;
     for (uint32_t d = last; d > 0; d--) {
         e->point.iv[d] = LLVMBuildAdd(e->builder, b->lo[d], LLVMBuildURem(e->builder, number, b->extent[d], ""), "");
@@ -100,8 +96,13 @@ static void unfold(qn__gpu *g, box *b, LLVMValueRef number, uint32_t last) {
     e->point.iv[0] = LLVMBuildAdd(e->builder, b->lo[0], number, "");
 }
 
+void qn__box_point(qn__gpu *g, const qn__instr *instr, qn__box *b, LLVMValueRef number) {
+    unfold(g, b, number, b->rank - 1);
+    point(g, instr);
+}
+
 /* Opens the loops, outermost first, and sets the point's indices. */
-static void open_loops(qn__gpu *g, box *b) {
+static void open_loops(qn__gpu *g, qn__box *b) {
     qn__emitter *e = g->e;
     for (uint32_t a = b->axes; a-- > 0;) l_loop_begin(e, &b->axis[a].loop, NULL, b->axis[a].start, b->axis[a].count);
     if (b->axes == 1) {
@@ -113,7 +114,7 @@ static void open_loops(qn__gpu *g, box *b) {
     if (b->axes == 3) unfold(g, b, b->axis[2].loop.iv, b->rank - 3);
 }
 
-static void close_loops(qn__gpu *g, box *b) {
+static void close_loops(qn__gpu *g, qn__box *b) {
     qn__emitter *e = g->e;
     for (uint32_t a = 0; a < b->axes; a++) l_loop_end(e, &b->axis[a].loop, LLVMBuildAdd(e->builder, b->axis[a].loop.iv, b->axis[a].step, ""));
 }
@@ -152,9 +153,8 @@ static void point(qn__gpu *g, const qn__instr *instr) {
 void qn__gpu_box(qn__gpu *g, const qn__instr *instr) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef exit = g->leave;
-    box b = {0};
-    measure(g, instr, &b);
-    e->point.rank = b.rank;
+    qn__box b;
+    qn__box_measure(g, instr, &b);
     find_starts(g, &b);
     open_loops(g, &b);
     g->leave = l_block(e, "next");
