@@ -38,6 +38,7 @@ typedef enum qn__mode {
     QN__MODE_UNIFORM,              /* one thread, kernel-level code */
     QN__MODE_POINTS,               /* each thread has points of its own */
     QN__MODE_WARP,                 /* the threads of a warp run one point together */
+    QN__MODE_DONE,                 /* the stage has been emitted already */
     QN__MODE_ORDERED               /* one thread runs all points in order */
 } qn__mode;
 
@@ -61,7 +62,7 @@ typedef struct qn__gpu {
     uint32_t *captured_in;         /* number of the unit that has captured it */
     /* By array and by local. */
     uint32_t *array_in, *array_argument;
-    bool *constant;
+    bool *constant, *in_order;     /* in_order: the stage combines into it in ways whose order shows */
     uint32_t *local_scratch;       /* scratch buffer of a local that lives at kernel level, or QN__NO_SLOT */
     uint32_t *local_in, *local_argument;
 
@@ -79,6 +80,8 @@ typedef struct qn__gpu {
     LLVMValueRef lane;             /* i32: number in the warp */
     bool exchanges;                /* WARP: a point loads what it has stored, so that lanes must see each other's stores */
     LLVMValueRef patience[2];      /* i32 in memory: polls until the next look at the stop word; [1] in lanes */
+    bool flat;                     /* points are numbered in row-major order even where the grid could have more axes */
+    struct notes *notes;           /* gpu_ordered.c: what accumulates is noted there; NULL: done at once */
     LLVMValueRef found, found_values[QN__MAX_PUSHED]; /* keep, in memory: this point has pushed (i1), and what */
     bool in_lanes;                 /* inside a reduction that the lanes share: each has terms of its own */
 } qn__gpu;
@@ -160,6 +163,8 @@ void qn__gpu_reduce(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);                 /* qn__platform.accumulate */
 bool qn__gpu_block(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values); /* qn__platform.block */
 void qn__gpu_scan(qn__gpu *g, const qn__instr *instr);
+bool qn__gpu_ordered(qn__gpu *g, const qn__instr *instr, qn__mode mode); /* a parallel whose accumulations are in order; false: not in a way that is here */
+bool qn__gpu_note(qn__gpu *g, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);
 void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_push(qn__emitter *e, const qn__instr *instr);    /* qn__platform.push */
 
