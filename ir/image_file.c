@@ -183,15 +183,124 @@ static void code(io *f, qn__image *image) {
         qn__text_add(f->out, image->code, image->code_size);
         return;
     }
-    void *memory = f->failed || size > (size_t)(f->end - f->at) ? NULL : qn__arena_alloc(f->arena, size);
+    char *memory = f->failed || size > (size_t)(f->end - f->at) ? NULL : qn__arena_alloc(f->arena, size + 1);
     if (!memory) {
         f->failed = true;
         return;
     }
     memcpy(memory, f->at, size);
+    memory[size] = 0; /* PTX is a text */
     f->at += size;
     image->code = memory;
     image->code_size = size;
+}
+
+static void u64(io *f, uint64_t *field) { raw(f, field, sizeof *field); }
+
+static void plan_steps(io *f, const qn__image *image, qn__plan *plan) {
+    qn__plan_step *steps = table(f, plan->steps, &plan->step_count, sizeof *steps);
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        qn__plan_step *s = &steps[i];
+        u8(f, &s->op);
+        u8(f, &s->aux);
+        u8(f, &s->type);
+        u8(f, &s->result_type);
+        u32(f, &s->target);
+        u32(f, &s->operand_first);
+        u32(f, &s->operand_count);
+        u32(f, &s->location);
+        u64(f, &s->imm);
+        below(f, s->op, QN__PLAN_COUNT);
+        below(f, s->type, QN__TYPE_COUNT);
+        below(f, s->result_type, QN__TYPE_COUNT);
+        below(f, s->location, (uint64_t)image->location_count + 1);
+    }
+    plan->steps = steps;
+}
+
+static void plan_entries(io *f, const qn__image *image, qn__plan *plan) {
+    qn__plan_entry *entries = table(f, plan->entries, &plan->entry_count, sizeof *entries);
+    for (uint32_t i = 0; i < plan->entry_count; i++) {
+        qn__plan_entry *e = &entries[i];
+        string(f, &e->symbol);
+        for (int d = 0; d < 3; d++) {
+            u32(f, &e->block[d]);
+            below(f, e->block[d], 1025);
+            if (e->block[d] == 0) f->failed = true;
+        }
+        u32(f, &e->per_thread);
+        u32(f, &e->fixed_grid);
+        uint8_t *arguments = table(f, e->arguments, &e->argument_count, 1);
+        for (uint32_t k = 0; k < e->argument_count; k++) {
+            u8(f, &arguments[k]);
+            below(f, arguments[k], QN__ARGUMENT_COUNT);
+        }
+        e->arguments = arguments;
+        u32(f, &e->location);
+        below(f, e->location, (uint64_t)image->location_count + 1);
+    }
+    plan->entries = entries;
+}
+
+/* What a launch's operands are must fit its entry. */
+static void check_launch(io *f, const qn__image *image, const qn__plan *plan, const qn__plan_step *step) {
+    below(f, step->imm, plan->entry_count);
+    if (f->failed) return;
+    const qn__plan_entry *entry = &plan->entries[step->imm];
+    if (step->operand_count != entry->argument_count + 3) f->failed = true;
+    for (uint32_t k = 0; k < step->operand_count && !f->failed; k++) {
+        const uint32_t operand = plan->operands[step->operand_first + k];
+        const qn__plan_argument kind = k < 3 ? QN__ARGUMENT_SLOT : (qn__plan_argument)entry->arguments[k - 3];
+        below(f, operand, kind == QN__ARGUMENT_ARRAY ? image->array_count : kind == QN__ARGUMENT_SCRATCH ? plan->scratch_count : plan->slot_count);
+    }
+}
+
+static void check_step(io *f, const qn__image *image, const qn__signature *s, const qn__plan *plan, const qn__plan_step *step) {
+    if ((uint64_t)step->operand_first + step->operand_count > plan->operand_count) f->failed = true;
+    for (uint32_t k = 0; step->op != QN__PLAN_LAUNCH && k < step->operand_count && !f->failed; k++)
+        below(f, plan->operands[step->operand_first + k], plan->slot_count);
+    if (f->failed) return;
+    const bool one = step->operand_count > 0;
+    switch ((qn__plan_op)step->op) {
+    case QN__PLAN_PARAM: below(f, step->imm, s->scalar_count); below(f, step->target, plan->slot_count); break;
+    case QN__PLAN_SIZE: below(f, step->imm, s->symbol_count); below(f, step->target, plan->slot_count); break;
+    case QN__PLAN_EVAL: below(f, step->aux, QN__OP_COUNT); below(f, step->target, plan->slot_count); break;
+    case QN__PLAN_MOVE: if (!one) f->failed = true; /* fall through */
+    case QN__PLAN_CONST: below(f, step->target, plan->slot_count); break;
+    case QN__PLAN_READ: below(f, step->target, plan->slot_count); below(f, step->imm, plan->device_slot_count); break;
+    case QN__PLAN_WRITE: if (!one) f->failed = true; below(f, step->imm, plan->device_slot_count); break;
+    case QN__PLAN_UNLESS: if (!one) f->failed = true; /* fall through */
+    case QN__PLAN_JUMP: below(f, step->target, plan->step_count); break;
+    case QN__PLAN_CHECK: if (!one) f->failed = true; below(f, step->aux, QN__FAULT_COUNT); break;
+    case QN__PLAN_ALLOC: below(f, step->imm, image->array_count); break;
+    case QN__PLAN_SCRATCH: if (!one) f->failed = true; below(f, step->imm, plan->scratch_count); break;
+    case QN__PLAN_SWAP: below(f, step->imm, image->array_count); below(f, step->target, image->array_count); break;
+    case QN__PLAN_LAUNCH: check_launch(f, image, plan, step); break;
+    case QN__PLAN_POLL:
+    case QN__PLAN_END:
+    case QN__PLAN_COUNT: break;
+    }
+}
+
+static void plan(io *f, qn__image *image, const qn__signature *s) {
+    qn__plan *p = f->out ? NULL : QN__ARENA_NEW(f->arena, qn__plan);
+    qn__plan copy = f->out && image->plan ? *image->plan : (qn__plan){0};
+    if (!f->out && !p) f->failed = true;
+    plan_steps(f, image, &copy);
+    uint32_t *operands = table(f, copy.operands, &copy.operand_count, sizeof *operands);
+    for (uint32_t i = 0; i < copy.operand_count; i++) u32(f, &operands[i]);
+    copy.operands = operands;
+    plan_entries(f, image, &copy);
+    u32(f, &copy.slot_count);
+    u32(f, &copy.device_slot_count);
+    u32(f, &copy.scratch_count);
+    below(f, copy.slot_count, MAX_ITEMS);
+    below(f, copy.device_slot_count, MAX_ITEMS);
+    below(f, copy.scratch_count, MAX_ITEMS);
+    if (f->out || f->failed) return;
+    for (uint32_t i = 0; i < copy.step_count; i++) check_step(f, image, s, &copy, &copy.steps[i]);
+    *p = copy;
+    image->plan = p;
 }
 
 /* A name that may be missing, which is no empty one. */
@@ -215,6 +324,7 @@ static void fields(io *f, qn__image *image, qn__signature *s) {
     externs(f, image);
     locations(f, image);
     code(f, image);
+    if (kind == QN__IMAGE_PTX) plan(f, image, s);
 }
 
 void qn__image_save(const qn__image *image, qn__text *out) {
