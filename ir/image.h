@@ -14,7 +14,7 @@ typedef struct qn__image_array { uint8_t type, rank, kind; const char *name; } q
 
 typedef struct qn__image {
     qn__image_kind kind;
-    const void *code;              /* bytecode: a qn__bytecode; object: an ELF file; PTX: text */
+    const void *code;              /* bytecode: a qn__bytecode; object: an ELF file; PTX: text, with a zero behind it */
     size_t code_size;
     const char *symbol;            /* the entry's name */
     const char *raw_symbol;        /* objects: the typed C function (ir/raw.h), QN__RAW_PREFIX ("qk_") and the kernel's name; NULL when there is none */

@@ -183,24 +183,103 @@ static void code(io *f, qn__image *image) {
         qn__text_add(f->out, image->code, image->code_size);
         return;
     }
-    char *memory = f->failed || size > (size_t)(f->end - f->at) ? NULL : qn__arena_alloc(f->arena, size + 1);
+    void *memory = f->failed || size > (size_t)(f->end - f->at) ? NULL : qn__arena_alloc(f->arena, size + 1); /* text ends with a zero that is not counted */
     if (!memory) {
         f->failed = true;
         return;
     }
     memcpy(memory, f->at, size);
-    memory[size] = 0; /* PTX is a text */
+    ((char *)memory)[size] = 0;
     f->at += size;
     image->code = memory;
     image->code_size = size;
 }
 
-static void u64(io *f, uint64_t *field) { raw(f, field, sizeof *field); }
+/* ---- plans ---- */
 
-static void plan_steps(io *f, const qn__image *image, qn__plan *plan) {
-    qn__plan_step *steps = table(f, plan->steps, &plan->step_count, sizeof *steps);
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        qn__plan_step *s = &steps[i];
+/* Like table, for an array that is const in its holder. */
+#define TABLE(f, items, count) ((void *)(uintptr_t)table(f, items, &(count), sizeof *(items)))
+
+static void plan_entry(io *f, qn__plan_entry *e) {
+    string(f, &e->symbol);
+    for (uint32_t i = 0; i < 3; i++) {
+        u32(f, &e->block[i]);
+        below(f, (uint64_t)e->block[i] - 1, 1024); /* at least 1 */
+    }
+    below(f, (uint64_t)e->block[0] * e->block[1] * e->block[2] - 1, 1024);
+    u32(f, &e->per_thread);
+    below(f, (uint64_t)e->per_thread - 1, 1 << 16);
+    u32(f, &e->fixed_grid);
+    u32(f, &e->location);
+    uint8_t *arguments = TABLE(f, e->arguments, e->argument_count);
+    for (uint32_t i = 0; i < e->argument_count; i++) {
+        u8(f, &arguments[i]);
+        below(f, arguments[i], QN__ARGUMENT_COUNT);
+    }
+    e->arguments = arguments;
+}
+
+static const int8_t plan_operands[] = {
+#define PLAN(ENUM, name, operands) operands,
+#include "ir/plan.def"
+#undef PLAN
+};
+
+/* What an operand may be, by step: slots nearly everywhere. */
+static void check_operands(io *f, const qn__image *image, const qn__plan *p, const qn__plan_step *s) {
+    const qn__plan_entry *entry = s->op == QN__PLAN_LAUNCH ? &p->entries[s->imm] : NULL;
+    for (uint32_t i = 0; i < s->operand_count && !f->failed; i++) {
+        uint8_t kind = entry && i >= 3 ? entry->arguments[i - 3] : QN__ARGUMENT_SLOT;
+        uint32_t operand = p->operands[s->operand_first + i];
+        below(f, operand, kind == QN__ARGUMENT_ARRAY ? image->array_count : kind == QN__ARGUMENT_SCRATCH ? p->scratch_count : p->slot_count);
+    }
+}
+
+static void check_eval(io *f, const qn__plan_step *s) {
+    below(f, s->aux, QN__OP_COUNT);
+    below(f, s->type, QN__TYPE_COUNT);
+    below(f, s->result_type, QN__TYPE_COUNT);
+    if (f->failed) return;
+    const qn__op_info *info = &qn__op_table[s->aux];
+    if (info->effect != QN__EFFECT_PURE || info->args < 1 || info->results != 1 || (uint32_t)info->args != s->operand_count) f->failed = true;
+}
+
+static void check_step(io *f, const qn__image *image, const qn__plan *p, const qn__plan_step *s) {
+    below(f, s->op, QN__PLAN_COUNT);
+    below(f, s->location, (uint64_t)image->location_count + !image->location_count);
+    below(f, s->operand_count, (uint64_t)p->operand_count + 1);
+    if (f->failed) return;
+    below(f, s->operand_first, (uint64_t)p->operand_count - s->operand_count + 1);
+    if (plan_operands[s->op] >= 0 && s->operand_count != (uint32_t)plan_operands[s->op]) f->failed = true;
+    switch ((qn__plan_op)s->op) {
+    case QN__PLAN_CONST: case QN__PLAN_MOVE: below(f, s->target, p->slot_count); break;
+    case QN__PLAN_PARAM: below(f, s->target, p->slot_count); below(f, s->imm, image->signature->scalar_count); break;
+    case QN__PLAN_SIZE: below(f, s->target, p->slot_count); below(f, s->imm, image->signature->symbol_count); break;
+    case QN__PLAN_EVAL: below(f, s->target, p->slot_count); check_eval(f, s); break;
+    case QN__PLAN_READ: below(f, s->target, p->slot_count); below(f, s->imm, p->device_slot_count); break;
+    case QN__PLAN_WRITE: below(f, s->imm, p->device_slot_count); break;
+    case QN__PLAN_JUMP: case QN__PLAN_UNLESS: below(f, s->target, p->step_count); break;
+    case QN__PLAN_CHECK: below(f, s->aux, QN__FAULT_COUNT); break;
+    case QN__PLAN_ALLOC:
+        below(f, s->imm, image->array_count);
+        if (!f->failed && s->operand_count != image->arrays[s->imm].rank) f->failed = true;
+        break;
+    case QN__PLAN_SCRATCH: below(f, s->imm, p->scratch_count); break;
+    case QN__PLAN_SWAP: below(f, s->imm, image->array_count); below(f, s->target, image->array_count); break;
+    case QN__PLAN_LAUNCH:
+        below(f, s->imm, p->entry_count);
+        if (!f->failed && s->operand_count != p->entries[s->imm].argument_count + 3) f->failed = true;
+        break;
+    case QN__PLAN_POLL: case QN__PLAN_END: case QN__PLAN_COUNT: break;
+    }
+    if (!f->failed) check_operands(f, image, p, s);
+}
+
+static void steps(io *f, const qn__image *image, qn__plan *p) {
+    qn__plan_step *items = TABLE(f, p->steps, p->step_count);
+    p->steps = items;
+    for (uint32_t i = 0; i < p->step_count; i++) {
+        qn__plan_step *s = &items[i];
         u8(f, &s->op);
         u8(f, &s->aux);
         u8(f, &s->type);
@@ -209,97 +288,35 @@ static void plan_steps(io *f, const qn__image *image, qn__plan *plan) {
         u32(f, &s->operand_first);
         u32(f, &s->operand_count);
         u32(f, &s->location);
-        u64(f, &s->imm);
-        below(f, s->op, QN__PLAN_COUNT);
-        below(f, s->type, QN__TYPE_COUNT);
-        below(f, s->result_type, QN__TYPE_COUNT);
-        below(f, s->location, (uint64_t)image->location_count + 1);
+        raw(f, &s->imm, sizeof s->imm);
     }
-    plan->steps = steps;
+    for (uint32_t i = 0; i < p->step_count && !f->out; i++) check_step(f, image, p, &items[i]);
+    if (!f->out && (!p->step_count || f->failed || items[p->step_count - 1].op != QN__PLAN_END)) f->failed = true; /* it cannot run over its end */
 }
 
-static void plan_entries(io *f, const qn__image *image, qn__plan *plan) {
-    qn__plan_entry *entries = table(f, plan->entries, &plan->entry_count, sizeof *entries);
-    for (uint32_t i = 0; i < plan->entry_count; i++) {
-        qn__plan_entry *e = &entries[i];
-        string(f, &e->symbol);
-        for (int d = 0; d < 3; d++) {
-            u32(f, &e->block[d]);
-            below(f, e->block[d], 1025);
-            if (e->block[d] == 0) f->failed = true;
-        }
-        u32(f, &e->per_thread);
-        u32(f, &e->fixed_grid);
-        uint8_t *arguments = table(f, e->arguments, &e->argument_count, 1);
-        for (uint32_t k = 0; k < e->argument_count; k++) {
-            u8(f, &arguments[k]);
-            below(f, arguments[k], QN__ARGUMENT_COUNT);
-        }
-        e->arguments = arguments;
-        u32(f, &e->location);
-        below(f, e->location, (uint64_t)image->location_count + 1);
+static void plan(io *f, qn__image *image) {
+    qn__plan copy = {0}, *p = f->out ? &copy : QN__ARENA_NEW(f->arena, qn__plan);
+    if (f->out && image->plan) copy = *image->plan;
+    if (!p) {
+        f->failed = true;
+        return;
     }
-    plan->entries = entries;
-}
-
-/* What a launch's operands are must fit its entry. */
-static void check_launch(io *f, const qn__image *image, const qn__plan *plan, const qn__plan_step *step) {
-    below(f, step->imm, plan->entry_count);
-    if (f->failed) return;
-    const qn__plan_entry *entry = &plan->entries[step->imm];
-    if (step->operand_count != entry->argument_count + 3) f->failed = true;
-    for (uint32_t k = 0; k < step->operand_count && !f->failed; k++) {
-        const uint32_t operand = plan->operands[step->operand_first + k];
-        const qn__plan_argument kind = k < 3 ? QN__ARGUMENT_SLOT : (qn__plan_argument)entry->arguments[k - 3];
-        below(f, operand, kind == QN__ARGUMENT_ARRAY ? image->array_count : kind == QN__ARGUMENT_SCRATCH ? plan->scratch_count : plan->slot_count);
+    u32(f, &p->slot_count);
+    u32(f, &p->device_slot_count);
+    u32(f, &p->scratch_count);
+    below(f, p->slot_count, MAX_ITEMS);
+    below(f, p->device_slot_count, MAX_ITEMS);
+    below(f, p->scratch_count, MAX_ITEMS);
+    uint32_t *numbers = TABLE(f, p->operands, p->operand_count);
+    for (uint32_t i = 0; i < p->operand_count; i++) u32(f, &numbers[i]);
+    p->operands = numbers;
+    qn__plan_entry *entries = TABLE(f, p->entries, p->entry_count);
+    for (uint32_t i = 0; i < p->entry_count; i++) {
+        plan_entry(f, &entries[i]);
+        below(f, entries[i].location, (uint64_t)image->location_count + !image->location_count);
     }
-}
-
-static void check_step(io *f, const qn__image *image, const qn__signature *s, const qn__plan *plan, const qn__plan_step *step) {
-    if ((uint64_t)step->operand_first + step->operand_count > plan->operand_count) f->failed = true;
-    for (uint32_t k = 0; step->op != QN__PLAN_LAUNCH && k < step->operand_count && !f->failed; k++)
-        below(f, plan->operands[step->operand_first + k], plan->slot_count);
-    if (f->failed) return;
-    const bool one = step->operand_count > 0;
-    switch ((qn__plan_op)step->op) {
-    case QN__PLAN_PARAM: below(f, step->imm, s->scalar_count); below(f, step->target, plan->slot_count); break;
-    case QN__PLAN_SIZE: below(f, step->imm, s->symbol_count); below(f, step->target, plan->slot_count); break;
-    case QN__PLAN_EVAL: below(f, step->aux, QN__OP_COUNT); below(f, step->target, plan->slot_count); break;
-    case QN__PLAN_MOVE: if (!one) f->failed = true; /* fall through */
-    case QN__PLAN_CONST: below(f, step->target, plan->slot_count); break;
-    case QN__PLAN_READ: below(f, step->target, plan->slot_count); below(f, step->imm, plan->device_slot_count); break;
-    case QN__PLAN_WRITE: if (!one) f->failed = true; below(f, step->imm, plan->device_slot_count); break;
-    case QN__PLAN_UNLESS: if (!one) f->failed = true; /* fall through */
-    case QN__PLAN_JUMP: below(f, step->target, plan->step_count); break;
-    case QN__PLAN_CHECK: if (!one) f->failed = true; below(f, step->aux, QN__FAULT_COUNT); break;
-    case QN__PLAN_ALLOC: below(f, step->imm, image->array_count); break;
-    case QN__PLAN_SCRATCH: if (!one) f->failed = true; below(f, step->imm, plan->scratch_count); break;
-    case QN__PLAN_SWAP: below(f, step->imm, image->array_count); below(f, step->target, image->array_count); break;
-    case QN__PLAN_LAUNCH: check_launch(f, image, plan, step); break;
-    case QN__PLAN_POLL:
-    case QN__PLAN_END:
-    case QN__PLAN_COUNT: break;
-    }
-}
-
-static void plan(io *f, qn__image *image, const qn__signature *s) {
-    qn__plan *p = f->out ? NULL : QN__ARENA_NEW(f->arena, qn__plan);
-    qn__plan copy = f->out && image->plan ? *image->plan : (qn__plan){0};
-    if (!f->out && !p) f->failed = true;
-    plan_steps(f, image, &copy);
-    uint32_t *operands = table(f, copy.operands, &copy.operand_count, sizeof *operands);
-    for (uint32_t i = 0; i < copy.operand_count; i++) u32(f, &operands[i]);
-    copy.operands = operands;
-    plan_entries(f, image, &copy);
-    u32(f, &copy.slot_count);
-    u32(f, &copy.device_slot_count);
-    u32(f, &copy.scratch_count);
-    below(f, copy.slot_count, MAX_ITEMS);
-    below(f, copy.device_slot_count, MAX_ITEMS);
-    below(f, copy.scratch_count, MAX_ITEMS);
-    if (f->out || f->failed) return;
-    for (uint32_t i = 0; i < copy.step_count; i++) check_step(f, image, s, &copy, &copy.steps[i]);
-    *p = copy;
+    p->entries = entries;
+    steps(f, image, p);
     image->plan = p;
 }
 
@@ -324,7 +341,7 @@ static void fields(io *f, qn__image *image, qn__signature *s) {
     externs(f, image);
     locations(f, image);
     code(f, image);
-    if (kind == QN__IMAGE_PTX) plan(f, image, s);
+    if (kind == QN__IMAGE_PTX) plan(f, image);
 }
 
 void qn__image_save(const qn__image *image, qn__text *out) {

@@ -25,6 +25,7 @@
 #define QN__PLAN_H
 
 #include "ir/ir.h"
+#include "ir/text.h"
 
 typedef enum qn__plan_op {
 #define PLAN(ENUM, name, operands) QN__PLAN_##ENUM,
@@ -71,5 +72,8 @@ typedef struct qn__plan {
     const qn__plan_entry *entries; uint32_t entry_count;
     uint32_t slot_count, device_slot_count, scratch_count;
 } qn__plan;
+
+/* Readable text, one step or entry per line, each behind `prefix`. */
+void qn__plan_print(const qn__plan *plan, const char *prefix, qn__text *out);
 
 #endif

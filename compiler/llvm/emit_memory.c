@@ -185,6 +185,7 @@ static void store_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef p
         if (!after) return;
         l_jump(e, after);
         l_enter(e, after);
+        e->platform->after_store(e);
     } else {
         LLVMValueRef value = l_to_memory(e, type, l_vector(e, v));
         if (e->mask) scatter(e, value, l_splat(e, pointer), bytes);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { GLOBAL = 1, NAME = 256, POINTER_ALIGNMENT = 16, LOCAL_BYTES = 1 << 16, KERNEL_CONVENTION = 71 };
+enum { GLOBAL = 1, NAME = 256, POINTER_ALIGNMENT = 16, LOCAL_BYTES = 1 << 16, PATIENCE = 4096 /* the stop word is in the host's memory: far away */, KERNEL_CONVENTION = 71 };
 
 /* ---- units ---- */
 
@@ -50,7 +50,9 @@ void qn__unit_array(qn__gpu *g, qn__unit *unit, uint32_t array, bool written) {
         for (uint32_t d = 1; d < g->ir->arrays[array].rank; d++) qn__unit_value(g, unit, g->ir->arrays[array].extent[d]);
     }
     qn__unit_argument *arguments = unit->arguments.items;
-    if (written && !g->e->failed) arguments[g->array_argument[array]].written = true;
+    if (g->e->failed) return;
+    if (written) arguments[g->array_argument[array]].written = true;
+    else arguments[g->array_argument[array]].read = true;
 }
 
 static void use_local(qn__gpu *g, qn__unit *unit, uint32_t local) {
@@ -233,6 +235,13 @@ static void bind_locals(qn__gpu *g, const qn__unit *unit) {
     e->local_bytes = 0;
 }
 
+static bool unit_exchanges(const qn__unit *unit) {
+    const qn__unit_argument *arguments = unit->arguments.items;
+    for (uint32_t i = 0; i < unit->arguments.count; i++)
+        if (arguments[i].kind == QN__ARGUMENT_ARRAY && arguments[i].read && arguments[i].written) return true;
+    return false;
+}
+
 const char *qn__entry_begin(qn__gpu *g, const qn__unit *unit, qn__mode mode) {
     const char *symbol = g->e->failed ? NULL : symbol_of(g, unit);
     LLVMValueRef function = symbol ? make_function(g, unit, symbol) : NULL;
@@ -242,10 +251,17 @@ const char *qn__entry_begin(qn__gpu *g, const qn__unit *unit, qn__mode mode) {
     qn__debug_place(g->e, unit->location);
     g->mode = mode;
     g->leave = NULL;
+    g->exchanges = mode == QN__MODE_WARP && unit_exchanges(unit);
     g->in_lanes = false;
-    g->failed_at = NULL;
+    g->keeping = false;
     g->e->point = (qn__point){0};
+    for (uint32_t i = 0; i < 2; i++) {
+        g->patience[i] = l_alloca(g->e, g->e->i32);
+        l_store(g->e, l_i32(g->e, PATIENCE), g->patience[i]);
+    }
     prologue(g);
+    if (mode == QN__MODE_WARP)
+        g->lane = LLVMBuildAnd(g->e->builder, l_intrinsic(g->e, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, 0, NULL, 0), l_i32(g->e, QN__WARP - 1), "");
     bind_values(g, unit);
     bind_arrays(g, unit);
     bind_locals(g, unit);
@@ -271,16 +287,16 @@ static qn__base base(qn__emitter *e, uint32_t array) {
 
 static void store_field(qn__gpu *g, size_t offset, LLVMValueRef value) { l_store(g->e, value, l_field(g->e, g->state, offset)); }
 
-static void report(qn__gpu *g, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent) {
-    store_field(g, offsetof(qn__device_state, kind), l_i32(g->e, kind));
-    store_field(g, offsetof(qn__device_state, location), l_i32(g->e, location));
+static void report(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LLVMValueRef index, LLVMValueRef extent) {
+    store_field(g, offsetof(qn__device_state, kind), kind);
+    store_field(g, offsetof(qn__device_state, location), location);
     store_field(g, offsetof(qn__device_state, index), index);
     store_field(g, offsetof(qn__device_state, extent), extent);
 }
 
 /* The launch says only that this point failed, or, when it is the one that is asked for, what happened. */
-static void fault(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number) {
-    qn__gpu *g = qn__gpu_of(e);
+static void raise_fault(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number) {
+    qn__emitter *e = g->e;
     LLVMBasicBlockRef say = l_block(e, "report"), note = l_block(e, "note"), described = l_block(e, "described"), leave = g->leave;
     l_branch(e, g->reporting, say, note);
     l_enter(e, note);
@@ -294,10 +310,49 @@ static void fault(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef
     l_jump(e, leave);
 }
 
+static void fault(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number) {
+    qn__gpu *g = qn__gpu_of(e);
+    if (!g->keeping) {
+        raise_fault(g, l_i32(e, kind), l_i32(e, location), index, extent, number);
+        return;
+    }
+    l_store(e, g->term, g->kept.term);
+    l_store(e, l_i32(e, kind), g->kept.kind);
+    l_store(e, l_i32(e, location), g->kept.location);
+    l_store(e, index, g->kept.index);
+    l_store(e, extent, g->kept.extent);
+    l_store(e, number, g->kept.number);
+    l_jump(e, g->leave);
+}
+
+void qn__keep_faults(qn__gpu *g) {
+    qn__emitter *e = g->e;
+    g->keeping = true;
+    g->kept.term = l_alloca(e, e->i64);
+    g->kept.kind = l_alloca(e, e->i32);
+    g->kept.location = l_alloca(e, e->i32);
+    g->kept.index = l_alloca(e, e->i64);
+    g->kept.extent = l_alloca(e, e->i64);
+    g->kept.number = l_alloca(e, e->i64);
+    l_store(e, l_i64(e, INT64_MAX), g->kept.term);
+}
+
+void qn__raise_kept(qn__gpu *g) {
+    qn__emitter *e = g->e;
+    raise_fault(g, l_load(e, e->i32, g->kept.kind), l_load(e, e->i32, g->kept.location), l_load(e, e->i64, g->kept.index), l_load(e, e->i64, g->kept.extent),
+                l_load(e, e->i64, g->kept.number));
+}
+
+/* Every so often only. In a point that a warp runs together all lanes decide alike; lanes with terms of their own count for themselves. */
 static void poll(qn__emitter *e, uint32_t location) {
     (void)location;
     qn__gpu *g = qn__gpu_of(e);
-    LLVMBasicBlockRef look = l_block(e, "poll"), on = l_block(e, "on");
+    LLVMBasicBlockRef due = l_block(e, "due"), look = l_block(e, "poll"), on = l_block(e, "on");
+    LLVMValueRef patience = g->patience[g->in_lanes], left = LLVMBuildSub(e->builder, l_load(e, e->i32, patience), l_i32(e, 1), "");
+    l_store(e, left, patience);
+    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntNE, left, l_i32(e, 0), ""), on, due);
+    l_enter(e, due);
+    l_store(e, l_i32(e, PATIENCE), patience);
     l_branch(e, LLVMBuildICmp(e->builder, LLVMIntEQ, g->stop, l_i64(e, 0), ""), on, look);
     l_enter(e, look);
     LLVMValueRef word = l_load(e, e->i32, LLVMBuildIntToPtr(e->builder, g->stop, LLVMPointerTypeInContext(e->context, GLOBAL), ""));
@@ -309,4 +364,20 @@ static void poll(qn__emitter *e, uint32_t location) {
     l_enter(e, on);
 }
 
-const qn__platform qn__gpu_platform = {.base = base, .fault = fault, .poll = poll, .local_bytes = LOCAL_BYTES};
+/* In a point that a warp runs together one lane stores. */
+static LLVMBasicBlockRef before_store(qn__emitter *e) {
+    qn__gpu *g = qn__gpu_of(e);
+    if (g->mode != QN__MODE_WARP) return NULL;
+    if (g->exchanges) qn__warp_barrier(g);
+    LLVMBasicBlockRef store = l_block(e, "store"), stored = l_block(e, "stored");
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntEQ, g->lane, l_i32(e, 0), ""), store, stored);
+    l_enter(e, store);
+    return stored;
+}
+
+static void after_store(qn__emitter *e) {
+    if (qn__gpu_of(e)->exchanges) qn__warp_barrier(qn__gpu_of(e));
+}
+
+const qn__platform qn__gpu_platform = {.base = base, .fault = fault, .poll = poll, .before_store = before_store, .after_store = after_store,
+                                       .accumulate = qn__gpu_accumulate, .block = qn__gpu_block, .local_bytes = LOCAL_BYTES};

@@ -26,7 +26,7 @@ typedef struct qn__unit {
 
 typedef struct qn__unit_argument {
     uint8_t kind;                  /* qn__plan_argument */
-    bool written;                  /* arrays */
+    bool read, written;            /* arrays */
     uint32_t operand;
     qn__value value;               /* that a slot holds; 0: none of the IR's */
 } qn__unit_argument;
@@ -73,8 +73,12 @@ typedef struct qn__gpu {
     qn__mode mode;
     LLVMValueRef state, key, only, stop, reporting /* i1: a launch with `only` */;
     LLVMBasicBlockRef leave;       /* where a failing check or a stop goes */
-    LLVMValueRef failed_at;        /* i64 in memory: where not NULL, a lane's first failing term goes there and not to the state */
+    bool keeping;                  /* faults of lanes are kept aside: */
+    struct { LLVMValueRef term, kind, location, index, extent, number; } kept; /* in memory; term is INT64_MAX while there is none */
+    LLVMValueRef term;             /* i64: that a lane is at */
     LLVMValueRef lane;             /* i32: number in the warp */
+    bool exchanges;                /* WARP: a point loads what it has stored, so that lanes must see each other's stores */
+    LLVMValueRef patience[2];      /* i32 in memory: polls until the next look at the stop word; [1] in lanes */
     bool in_lanes;                 /* inside a reduction that the lanes share: each has terms of its own */
 } qn__gpu;
 
@@ -122,19 +126,29 @@ LLVMValueRef qn__entry_argument(qn__gpu *g, uint32_t number);
 LLVMValueRef qn__device_slot(qn__gpu *g, uint32_t slot);     /* its address */
 void qn__write_slot(qn__gpu *g, qn__value v, LLVMValueRef value, uint32_t slot);
 
+void qn__keep_faults(qn__gpu *g);                            /* from here on, until keeping is reset */
+void qn__raise_kept(qn__gpu *g);                             /* the fault that this lane kept; ends the block */
+
 /* ---- gpu_threads.c: who am I, and what my warp knows ---- */
 LLVMValueRef qn__register(qn__gpu *g, const char *name);     /* a special register as i64: "tid.x" */
 LLVMValueRef qn__thread(qn__gpu *g);                         /* number of the thread in the grid (x), i64 */
 LLVMValueRef qn__threads(qn__gpu *g);                        /* threads of the grid (x), i64 */
-LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, uint32_t distance);
+LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance /* i32 */);
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane /* i32 */);
 LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit);
 void qn__barrier(qn__gpu *g);
+void qn__warp_barrier(qn__gpu *g);                           /* what the lanes wrote before is seen by the others after it */
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name); /* an array in shared memory */
 
 /* ---- gpu_points.c, gpu_reduce.c, ...: stages ---- */
+void qn__gpu_box(qn__gpu *g, const qn__instr *instr);         /* all points of a parallel or keep that this thread has */
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr);    /* reduce or scan by one thread, with the CPU's code */
 void qn__gpu_reduce(qn__gpu *g, const qn__instr *instr);
+bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);                 /* qn__platform.accumulate */
+bool qn__gpu_block(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values); /* qn__platform.block */
+void qn__gpu_scan(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
 
 static inline qn__gpu *qn__gpu_of(qn__emitter *e) { return e->gpu; }
 

@@ -291,6 +291,8 @@ static void step(qn__gpu *g, const qn__instr *instr) {
     case QN__OP_SWAP: qn__plan_add(g, (qn__plan_step){.op = QN__PLAN_SWAP, .imm = instr->imm, .target = instr->aux}, NULL, 0); return;
     case QN__OP_PARALLEL: qn__gpu_parallel(g, instr); return;
     case QN__OP_REDUCE: qn__gpu_reduce(g, instr); return;
+    case QN__OP_SCAN: qn__gpu_scan(g, instr); return;
+    case QN__OP_KEEP: qn__gpu_keep(g, instr); return;
     default: qn__fail(g->e, "the GPU back end does not know this operation"); return;
     }
 }

@@ -1,10 +1,12 @@
 /* parallel: threads over the points of a box. The last dimension runs along x, so that neighbouring threads touch neighbouring elements; the one before along
  * y, all others folded into z. Every dimension of the grid is walked by its own stride, so that any grid computes the same.
  *
+ * Where a warp runs a point together (QN__MODE_WARP), warps walk the points in row-major order instead, along x.
+ *
  * A launch with `only` runs that one point, by the first thread. */
 #include "compiler/llvm/gpu_internal.h"
 
-enum { FLAT_BLOCK = 256, BLOCK_X = 32, BLOCK_Y = 8 };
+enum { FLAT_BLOCK = 256, BLOCK_X = 32, BLOCK_Y = 8, WARP_BLOCK = 128 };
 
 typedef struct axis { LLVMValueRef count, start, step; qn__loop loop; } axis;
 
@@ -38,6 +40,17 @@ static void find_starts(qn__gpu *g, box *b) {
     qn__emitter *e = g->e;
     LLVMValueRef start[3], step[3], only[3], first = l_int(e, e->i1, 1);
     for (uint32_t a = 0; a < b->axes; a++) {
+        if (g->mode == QN__MODE_ORDERED) {
+            start[a] = l_i64(e, 0);
+            step[a] = l_i64(e, 1);
+            continue;
+        }
+        if (g->mode == QN__MODE_WARP) {
+            start[a] = LLVMBuildLShr(e->builder, qn__thread(g), l_i64(e, 5), "");
+            step[a] = LLVMBuildLShr(e->builder, qn__threads(g), l_i64(e, 5), "");
+            first = LLVMBuildICmp(e->builder, LLVMIntEQ, start[a], l_i64(e, 0), "");
+            continue;
+        }
         LLVMValueRef thread = qn__register(g, names[a][0]), threads = qn__register(g, names[a][1]);
         start[a] = LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, qn__register(g, names[a][2]), threads, ""), thread, "");
         step[a] = LLVMBuildMul(e->builder, qn__register(g, names[a][3]), threads, "");
@@ -63,32 +76,41 @@ static void find_starts(qn__gpu *g, box *b) {
 
 static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
     qn__emitter *e = g->e;
-    b->rank = (uint32_t)instr->imm;
-    b->axes = b->rank < 3 ? b->rank : 3;
+    b->rank = instr->op == QN__OP_KEEP ? instr->arg_count / 2 : (uint32_t)instr->imm;
+    b->axes = g->mode == QN__MODE_WARP ? 1 : b->rank < 3 ? b->rank : 3;
     for (uint32_t d = 0; d < b->rank; d++) {
         b->lo[d] = e->point.lo[d] = l_scalar(e, instr->args[2 * d]);
         e->point.hi[d] = l_scalar(e, instr->args[2 * d + 1]);
         b->extent[d] = length(e, b->lo[d], e->point.hi[d]);
     }
     b->axis[0].count = b->extent[b->rank - 1];
+    for (uint32_t d = 0; b->axes == 1 && d + 1 < b->rank; d++) b->axis[0].count = LLVMBuildMul(e->builder, b->axis[0].count, b->extent[d], "");
     if (b->axes > 1) b->axis[1].count = b->extent[b->rank - 2];
     if (b->axes > 2) b->axis[2].count = b->extent[0];
     for (uint32_t d = 1; d + 2 < b->rank; d++) b->axis[2].count = LLVMBuildMul(e->builder, b->axis[2].count, b->extent[d], "");
+}
+
+/* The indices of dimensions first .. last from their row-major number. */
+static void unfold(qn__gpu *g, box *b, LLVMValueRef number, uint32_t last) {
+    qn__emitter *e = g->e;
+    for (uint32_t d = last; d > 0; d--) {
+        e->point.iv[d] = LLVMBuildAdd(e->builder, b->lo[d], LLVMBuildURem(e->builder, number, b->extent[d], ""), "");
+        number = LLVMBuildUDiv(e->builder, number, b->extent[d], "");
+    }
+    e->point.iv[0] = LLVMBuildAdd(e->builder, b->lo[0], number, "");
 }
 
 /* Opens the loops, outermost first, and sets the point's indices. */
 static void open_loops(qn__gpu *g, box *b) {
     qn__emitter *e = g->e;
     for (uint32_t a = b->axes; a-- > 0;) l_loop_begin(e, &b->axis[a].loop, NULL, b->axis[a].start, b->axis[a].count);
-    e->point.iv[b->rank - 1] = LLVMBuildAdd(e->builder, b->lo[b->rank - 1], b->axis[0].loop.iv, "");
-    if (b->axes > 1) e->point.iv[b->rank - 2] = LLVMBuildAdd(e->builder, b->lo[b->rank - 2], b->axis[1].loop.iv, "");
-    if (b->axes < 3) return;
-    LLVMValueRef rest = b->axis[2].loop.iv;
-    for (uint32_t d = b->rank - 2; d-- > 1;) {
-        e->point.iv[d] = LLVMBuildAdd(e->builder, b->lo[d], LLVMBuildURem(e->builder, rest, b->extent[d], ""), "");
-        rest = LLVMBuildUDiv(e->builder, rest, b->extent[d], "");
+    if (b->axes == 1) {
+        unfold(g, b, b->axis[0].loop.iv, b->rank - 1);
+        return;
     }
-    e->point.iv[0] = LLVMBuildAdd(e->builder, b->lo[0], rest, "");
+    e->point.iv[b->rank - 1] = LLVMBuildAdd(e->builder, b->lo[b->rank - 1], b->axis[0].loop.iv, "");
+    e->point.iv[b->rank - 2] = LLVMBuildAdd(e->builder, b->lo[b->rank - 2], b->axis[1].loop.iv, "");
+    if (b->axes == 3) unfold(g, b, b->axis[2].loop.iv, b->rank - 3);
 }
 
 static void close_loops(qn__gpu *g, box *b) {
@@ -127,7 +149,7 @@ static void point(qn__gpu *g, const qn__instr *instr) {
     l_enter(e, end);
 }
 
-static void emit_box(qn__gpu *g, const qn__instr *instr) {
+void qn__gpu_box(qn__gpu *g, const qn__instr *instr) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef exit = g->leave;
     box b = {0};
@@ -151,26 +173,80 @@ static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const q
     if (!known) counts[0] = qn__plan_constant(g, rank == 1 ? QN__GUESSED_POINTS : 2048);
     if (!known && rank > 1) counts[1] = qn__plan_constant(g, QN__GUESSED_POINTS / 2048);
     for (uint32_t d = 0; known && d < rank; d++) {
-        uint32_t axis = rank - 1 - d < 2 ? rank - 1 - d : 2, count = qn__level_count(g, instr->args[2 * d], instr->args[2 * d + 1]);
-        counts[axis] = counts[axis] == one ? count : qn__level_product(g, counts[axis], count);
+        uint32_t along = rank - 1 - d < 2 ? rank - 1 - d : 2, count = qn__level_count(g, instr->args[2 * d], instr->args[2 * d + 1]);
+        counts[along] = counts[along] == one ? count : qn__level_product(g, counts[along], count);
+    }
+    if (g->mode == QN__MODE_WARP) {
+        for (uint32_t a = 1; a < 3; a++)
+            if (counts[a] != one) counts[0] = counts[0] == one ? counts[a] : qn__level_product(g, counts[0], counts[a]);
+        qn__plan_launch(g, unit, symbol, qn__level_product(g, counts[0], qn__plan_constant(g, QN__WARP)), one, one);
+        return;
     }
     qn__plan_launch(g, unit, symbol, counts[0], counts[1], counts[2]);
+}
+
+typedef struct facts { bool ordered, reduces, scans; } facts;
+
+/* Whether the order of combinations cannot be told from the result. */
+static bool commutes(qn__type type, qn__op op) { return !qn__is_float(type) || op == QN__OP_MIN || op == QN__OP_MAX; }
+
+static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
+    facts *f = context;
+    if (instr->op == QN__OP_ACCUMULATE && !commutes((qn__type)ir->arrays[instr->imm].type, (qn__op)instr->aux)) f->ordered = true;
+    if (instr->op == QN__OP_REDUCE) f->reduces = true;
+    if (instr->op == QN__OP_SCAN) f->scans = true;
+}
+
+static void look_for_loads(const qn__ir *ir, const qn__instr *instr, void *context) {
+    (void)ir;
+    if (instr->op == QN__OP_LOAD) ((bool *)context)[instr->imm] = true;
+}
+
+/* A stage that reads what it accumulates into (the language has none) would see other threads' sums. */
+typedef struct conflict { const bool *loaded; bool found; } conflict;
+
+static void look_for_conflicts(const qn__ir *ir, const qn__instr *instr, void *context) {
+    conflict *c = context;
+    (void)ir;
+    if (instr->op == QN__OP_ACCUMULATE && c->loaded[instr->imm]) c->found = true;
+}
+
+static qn__mode plan_mode(qn__gpu *g, const qn__instr *instr) {
+    facts f = {0};
+    bool *loaded = QN__ARENA_ARRAY(g->e->arena, bool, g->ir->array_count + 1);
+    if (!loaded) {
+        qn__fail(g->e, "out of memory");
+        return QN__MODE_ORDERED;
+    }
+    conflict c = {.loaded = loaded};
+    for (uint32_t i = 0; i < instr->region_count; i++) {
+        qn__walk(g->ir, instr->regions[i], look, &f);
+        qn__walk(g->ir, instr->regions[i], look_for_loads, loaded);
+    }
+    for (uint32_t i = 0; i < instr->region_count; i++) qn__walk(g->ir, instr->regions[i], look_for_conflicts, &c);
+    if (f.ordered || c.found) return QN__MODE_ORDERED;
+    return f.reduces && !f.scans ? QN__MODE_WARP : QN__MODE_POINTS;
 }
 
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
     uint32_t rank = (uint32_t)instr->imm;
     qn__unit unit;
+    qn__mode mode = rank == 0 ? QN__MODE_UNIFORM : plan_mode(g, instr);
     if (rank == 0) qn__unit_begin(g, &unit, "point", instr->location, 1, 1, 1);
+    else if (mode == QN__MODE_ORDERED) qn__unit_begin(g, &unit, "in_order", instr->location, 1, 1, 1);
+    else if (mode == QN__MODE_WARP) qn__unit_begin(g, &unit, "rows", instr->location, WARP_BLOCK, 1, 1);
     else if (rank == 1) qn__unit_begin(g, &unit, "points", instr->location, FLAT_BLOCK, 1, 1);
     else qn__unit_begin(g, &unit, "points", instr->location, BLOCK_X, BLOCK_Y, 1);
-    if (rank == 0) unit.fixed_grid = 1;
+    if (mode == QN__MODE_UNIFORM || mode == QN__MODE_ORDERED) unit.fixed_grid = 1;
     qn__unit_instr(g, &unit, instr);
-    const char *symbol = qn__entry_begin(g, &unit, rank == 0 ? QN__MODE_UNIFORM : QN__MODE_POINTS);
+    const char *symbol = qn__entry_begin(g, &unit, mode);
     if (!symbol) return;
     g->e->constant = g->constant;
     if (rank == 0) qn__emit_region(g->e, instr->regions[0]);
-    else emit_box(g, instr);
+    else qn__gpu_box(g, instr);
     g->e->constant = NULL;
     qn__entry_end(g);
-    launch(g, &unit, symbol, instr);
+    uint32_t one = qn__plan_constant(g, 1);
+    if (mode == QN__MODE_ORDERED) qn__plan_launch(g, &unit, symbol, one, one, one);
+    else launch(g, &unit, symbol, instr);
 }

@@ -45,9 +45,7 @@ static LLVMValueRef shuffle(qn__gpu *g, const char *name, LLVMValueRef value, LL
     return real ? LLVMBuildBitCast(e->builder, value, type, "") : value;
 }
 
-LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, uint32_t distance) {
-    return shuffle(g, "llvm.nvvm.shfl.sync.down.i32", value, l_i32(g->e, distance));
-}
+LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance) { return shuffle(g, "llvm.nvvm.shfl.sync.down.i32", value, distance); }
 
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane) { return shuffle(g, "llvm.nvvm.shfl.sync.idx.i32", value, lane); }
 
@@ -59,6 +57,11 @@ LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit) {
 void qn__barrier(qn__gpu *g) {
     LLVMValueRef zero = l_i32(g->e, 0);
     l_intrinsic(g->e, "llvm.nvvm.barrier.cta.sync.aligned.all", NULL, 0, &zero, 1);
+}
+
+void qn__warp_barrier(qn__gpu *g) {
+    LLVMValueRef all = l_i32(g->e, (uint32_t)ALL);
+    l_intrinsic(g->e, "llvm.nvvm.bar.warp.sync", NULL, 0, &all, 1);
 }
 
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name) {

@@ -40,10 +40,12 @@ typedef struct qn__platform {
     /* In a block of its own: a check failed; ends the block. number: the point's in its stage. */
     void (*fault)(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number);
     void (*poll)(qn__emitter *e, uint32_t location);
-    /* NULL: done as the shared code does it. reduce and accumulate return false where they leave it to the shared code. */
+    /* NULL: done as the shared code does it. block and accumulate return false where they leave it to the shared code. */
     LLVMBasicBlockRef (*before_store)(qn__emitter *e); /* goes on where the store belongs; the block to go to after it, or NULL */
+    void (*after_store)(qn__emitter *e);
     bool (*accumulate)(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);
-    bool (*reduce)(qn__emitter *e, const qn__instr *instr);
+    /* Terms start..stop of one block of a reduction, combined into the value slots (values are of the type in registers). */
+    bool (*block)(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values);
     bool (*push)(qn__emitter *e, const qn__instr *instr);
     uint64_t local_bytes;       /* of a point's local arrays at most */
 } qn__platform;
