@@ -19,19 +19,19 @@ typedef void (*qn__raw_function)(void); /* to be cast to the kernel's own type, 
 typedef enum qn__where { QN__WHERE_HOST, QN__WHERE_PINNED /* the host's, and the device may read it at full speed */, QN__WHERE_DEVICE } qn__where;
 
 /* A piece of work of a call, for profiles; times are the device's. */
-typedef enum qn__span_kind { QN__SPAN_IN, QN__SPAN_COMPUTE, QN__SPAN_OUT } qn__span_kind;
-typedef struct qn__span {
-    qn__span_kind kind;
+typedef enum qn__device_span_kind { QN__SPAN_IN, QN__SPAN_COMPUTE, QN__SPAN_OUT } qn__device_span_kind;
+typedef struct qn__device_span {
+    qn__device_span_kind kind;
     const char *name;          /* of the array, or of the entry */
     uint64_t bytes;            /* copied; 0 of COMPUTE */
     double start_ms, ms;       /* start: since the run began */
-} qn__span;
+} qn__device_span;
 
 /* What such an engine is told about a call, beside the frame, and what it tells. */
 typedef struct qn__device_call {
     const uint8_t *where;      /* qn__where by array: where the views' data lies; NULL: all on the host */
     bool timed;                /* fill in the times, call on_span */
-    void (*on_span)(void *user, const qn__span *span); /* may be NULL */
+    void (*on_span)(void *user, const qn__device_span *span); /* may be NULL */
     void *user;
     /* set by the run: */
     uint64_t bytes_in, bytes_out, launches, waits;

@@ -32,7 +32,7 @@ typedef struct qn__cuda_launched {
 
 typedef struct qn__cuda_retired { uint64_t address; size_t bytes; } qn__cuda_retired;
 
-typedef struct qn__cuda_mark { qn__span_kind kind; const char *name; uint64_t bytes; uint32_t first, last; } qn__cuda_mark;
+typedef struct qn__cuda_mark { qn__device_span_kind kind; const char *name; uint64_t bytes; uint32_t first, last; } qn__cuda_mark;
 
 enum { QN__CUDA_UNDO = 256, QN__CUDA_SPANS = 1024 };
 
@@ -95,7 +95,7 @@ void qn__cuda_drop_arrays(qn__cuda_run *run);
 
 /* spans.c; they do nothing in runs that are not timed. */
 bool qn__cuda_spans_start(qn__cuda_run *run);
-void qn__cuda_span_begin(qn__cuda_run *run, qn__span_kind kind, const char *name, uint64_t bytes);
+void qn__cuda_span_begin(qn__cuda_run *run, qn__device_span_kind kind, const char *name, uint64_t bytes);
 void qn__cuda_span_end(qn__cuda_run *run);
 void qn__cuda_spans_settle(qn__cuda_run *run); /* the device is idle: the times are told */
 

@@ -35,7 +35,7 @@ bool qn__cuda_spans_start(qn__cuda_run *run) {
     return true;
 }
 
-void qn__cuda_span_begin(qn__cuda_run *run, qn__span_kind kind, const char *name, uint64_t bytes) {
+void qn__cuda_span_begin(qn__cuda_run *run, qn__device_span_kind kind, const char *name, uint64_t bytes) {
     if (!run->marks) return;
     if (run->mark_count == QN__CUDA_SPANS) {
         if (run->driver->cuStreamSynchronize(run->lane->stream) != CU_SUCCESS) return;
@@ -61,7 +61,7 @@ void qn__cuda_spans_settle(qn__cuda_run *run) {
         case QN__SPAN_COMPUTE: run->call->compute_ms += (double)ms; break;
         case QN__SPAN_OUT: run->call->out_ms += (double)ms; break;
         }
-        const qn__span span = {m->kind, m->name, m->bytes, (double)start, (double)ms};
+        const qn__device_span span = {m->kind, m->name, m->bytes, (double)start, (double)ms};
         if (run->call->on_span) run->call->on_span(run->call->user, &span);
     }
     run->mark_count = 0;
