@@ -190,6 +190,13 @@ static void find_places(call *c) {
     }
 }
 
+/* Dimensions at the end whose strides code takes for granted: the last, and each whose extents behind it are all numbers in the signature. */
+static uint32_t packed_dimensions(const qn__signature *s, const qn__parameter *p) {
+    uint32_t count = 1;
+    while (count < p->rank && s->dims[p->dim[p->rank - count]].op == QN__DIM_CONST) count++;
+    return count;
+}
+
 /* The caller's buffer as the view, or a block, filled with its contents where the kernel reads them. */
 static qn__call_status place_given(call *c, uint32_t i) {
     const qn__parameter *p = &c->signature->parameters[i];
@@ -197,7 +204,7 @@ static qn__call_status place_given(call *c, uint32_t i) {
     qn__view *view = &c->views[p->index];
     uint32_t bytes = qn__type_bytes((qn__type)p->type);
     set_view(view, a->data, p->rank, a->extent);
-    if (qn__usable_layout(a, bytes, is_written(p)) && !overlaps_written(c, i)) {
+    if (qn__usable_layout(a, bytes, is_written(p), packed_dimensions(c->signature, p)) && !overlaps_written(c, i)) {
         const int shift = __builtin_ctz(bytes); /* strides are multiples of a power of two */
         for (uint32_t d = 0; d < p->rank; d++)
             if (a->extent[d] > 1) view->stride[d] = a->stride[d] >> shift;
