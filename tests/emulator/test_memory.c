@@ -1,5 +1,9 @@
 /* The address space by itself. */
+#ifdef EM_PLAIN
+#include "tests/emulator/plain.h"
+#else
 #include <criterion/criterion.h>
+#endif
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -68,7 +72,7 @@ Test(memory, exhaustion) {
 Test(memory, several_arenas) {
     em_memory *memory = em_memory_create(SIZE_MAX / 2);
     uint64_t blocks[40];
-    for (int i = 0; i < 40; i++) cr_assert(blocks[i] = em_memory_allocate(memory, (size_t)400 << 20, EM_DEVICE));
+    for (int i = 0; i < 40; i++) cr_assert((blocks[i] = em_memory_allocate(memory, (size_t)400 << 20, EM_DEVICE)) != 0);
     for (int i = 0; i < 40; i++) cr_assert_eq(em_memory_find(memory, blocks[i] + (400 << 20) - 1)->address, blocks[i]);
     cr_assert(em_memory_allocate(memory, (size_t)5 << 30, EM_DEVICE));
     em_memory_destroy(memory);
