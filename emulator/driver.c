@@ -113,7 +113,6 @@ CUresult cuDriverGetVersion(int *version) {
     em_settings settings = {0};
     if (em__driver.state == EM_UNINITIALISED) {
         if (!em_settings_read(&settings)) return em_leave(CUDA_ERROR_INVALID_VALUE);
-        free(settings.missing);
     } else {
         settings.driver = em__driver.settings.driver;
     }

@@ -9,13 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-typedef struct plain_test { const char *name; void (*run)(void); int signal; struct plain_test *next; } plain_test;
+typedef struct plain_test { const char *name; void (*run)(void); struct plain_test *next; } plain_test;
 extern plain_test *plain_tests;
 
-#define Test(suite, test, ...)                                                                          \
+#define Test(suite, test)                                                                               \
     static void suite##_##test(void);                                                                   \
     __attribute__((constructor)) static void suite##_##test##_add(void) {                               \
-        static plain_test self = {.name = #suite "." #test, .run = suite##_##test, __VA_ARGS__};        \
+        static plain_test self = {.name = #suite "." #test, .run = suite##_##test};        \
         self.next = plain_tests;                                                                        \
         plain_tests = &self;                                                                            \
     }                                                                                                   \
