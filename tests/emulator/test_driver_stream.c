@@ -114,6 +114,18 @@ Test(driver_stream, events) {
     GIVES(ERROR_INVALID_HANDLE, cu.cuStreamWaitEvent(b, after, 0));
 }
 
+Test(driver_stream, stale_handles) {
+    start(NULL);
+    for (int i = 0; i < 100; i++) {
+        CUevent old = make_event();
+        OK(cu.cuEventDestroy_v2(old));
+        CUevent fresh = make_event();
+        cr_assert_neq(old, fresh);
+        GIVES(ERROR_INVALID_HANDLE, cu.cuEventQuery(old));
+        OK(cu.cuEventDestroy_v2(fresh));
+    }
+}
+
 /* Waiting for an event means its record at the time of the call. */
 Test(driver_stream, an_event_recorded_again) {
     start_with_flag();
