@@ -178,10 +178,8 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t size, unsigned int flags
 
 /* Waits for all devices, which may be using what is about to go. */
 static CUresult wait_for_all(em_context *context) {
-    CUresult result = em_context_wait(context);
-    for (em_context *other = em__driver.contexts; other && !result; other = other->next)
-        if (other != context) em_context_wait(other); /* its errors are its own */
-    return result;
+    em_wait_for_submitted(NULL);
+    return context->error;
 }
 
 static bool host_allocation(const em_allocation *allocation) { return allocation->kind == EM_PINNED; }

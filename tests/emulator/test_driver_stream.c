@@ -215,6 +215,19 @@ Test(driver_stream, use_before_the_allocation_is_a_fault) {
     raise_flag();
 }
 
+Test(driver_stream, a_copy_before_the_allocation_is_a_fault) {
+    start_with_flag();
+    CUstream a = make_stream(CU_STREAM_NON_BLOCKING), b = make_stream(CU_STREAM_NON_BLOCKING);
+    CUdeviceptr data;
+    uint32_t value = 1;
+    OK(launch_wait(flag_address, a));
+    OK(cu.cuMemAllocAsync(&data, 4, a));
+    OK(cu.cuMemcpyHtoDAsync_v2(data, &value, 4, b));
+    GIVES(ERROR_ILLEGAL_ADDRESS, cu.cuStreamSynchronize(b));
+    cr_assert(logged("a copy writes memory that is not allocated at this point"));
+    raise_flag();
+}
+
 Test(driver_stream, use_after_the_free_is_a_fault) {
     start_with_flag();
     CUstream stream = make_stream(CU_STREAM_DEFAULT);
