@@ -97,6 +97,7 @@ typedef struct em_driver {
     em_stats statistics;
     size_t workers;              /* threads that serve streams */
     uint64_t submitted;          /* the latest operation's number */
+    size_t running;              /* threads that touch device memory without the lock */
 } em_driver;
 
 extern em_driver em__driver;
@@ -204,6 +205,10 @@ void em_allocation_end(em_allocation *allocation); /* frees the memory and the r
 void em_allocation_map(em_allocation *allocation); /* its turn in the stream came */
 /* The live block that holds address, in the context's device's memory if there is one, else in another's. NULL: none. */
 const em_block *em_block_of(const em_context *context, uint64_t address);
+/* Around work that touches memory: gives up the lock and takes it again. Freed memory keeps its pages as long as anything runs. */
+void em_run_begin(void);
+void em_run_end(void);
+void em_settle(void);                            /* gives freed pages back, if nothing runs */
 bool em_range_there(const em_context *context, uint64_t address, size_t size, bool now); /* in one live block; now: that is mapped */
 em_pool *em_pool_of(CUmemoryPool handle);
 

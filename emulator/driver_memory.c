@@ -125,6 +125,7 @@ CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *po
 void em_allocation_end(em_allocation *allocation) {
     if (allocation->kind != EM_DEVICE) withdraw(allocation);
     em_memory_free(memory_of(allocation->context), allocation->address);
+    em_settle();
     count_out(allocation);
     if (allocation->mapping) allocation->ended = true;
     else free(allocation);

@@ -135,6 +135,7 @@ void em_module_end(em_module_object *module) {
     em_handle_drop(module->library);
     em_object_remove(&module->object);
     em_module_unload(module->module);
+    em_settle();
     free(module);
     em__driver.statistics.modules--;
 }

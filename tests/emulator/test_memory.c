@@ -67,6 +67,8 @@ Test(memory, gaps_and_freed_memory_are_inaccessible) {
     cr_assert_not(crashes(address));
     cr_assert(crashes(address + 256));
     em_memory_free(memory, address);
+    cr_assert_not(crashes(address));
+    em_memory_settle(memory);
     cr_assert(crashes(address));
     em_memory_destroy(memory);
 }
