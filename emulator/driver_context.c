@@ -52,15 +52,8 @@ CUresult em_context_start(em_context *context, int device, unsigned int flags) {
 }
 
 CUresult em_context_wait(em_context *context) {
-    for (;;) {
-        const em_stream *stream = context->streams;
-        while (stream && !stream->first) stream = stream->next;
-        if (!stream) return context->error;
-        em_op *last = stream->last;
-        last->references++;
-        em_op_wait(context, last);
-        em_op_release(last);
-    }
+    em_wait_for_submitted(context);
+    return context->error;
 }
 
 void em_context_report(const em_context *context) {
@@ -176,6 +169,14 @@ CUresult cuCtxCreate_v2(CUcontext *handle, unsigned int flags, CUdevice device) 
     }
     *handle = current.contexts[current.count++] = context->handle;
     return em_leave(CUDA_SUCCESS);
+}
+
+CUresult cuCtxCreate_v3(CUcontext *handle, void *affinities, int count, unsigned int flags, CUdevice device) {
+    return affinities || count ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY : cuCtxCreate_v2(handle, flags, device);
+}
+
+CUresult cuCtxCreate_v4(CUcontext *handle, void *parameters, unsigned int flags, CUdevice device) {
+    return parameters ? CUDA_ERROR_NOT_SUPPORTED : cuCtxCreate_v2(handle, flags, device);
 }
 
 CUresult cuCtxDestroy_v2(CUcontext handle) {

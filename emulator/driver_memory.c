@@ -109,9 +109,13 @@ static CUresult allocate(em_context *context, em_kind kind, size_t size, em_pool
     return CUDA_SUCCESS;
 }
 
-/* New memory is all ones, so that nobody can rely on zeros: NaN, -1, an index that is out of bounds. */
+/* New memory is all ones, so that nobody can rely on zeros: NaN, -1, an index that is out of bounds. Of much memory only both ends are. */
 static void fill(const em_allocation *allocation) {
-    if (em__driver.settings.fill && !allocation->registered) memset((void *)(uintptr_t)allocation->address, 0xff, allocation->size);
+    if (!em__driver.settings.fill || allocation->registered) return;
+    char *data = (char *)(uintptr_t)allocation->address;
+    size_t much = (size_t)64 << 20, end = (size_t)1 << 20;
+    memset(data, 0xff, allocation->size > much ? end : allocation->size);
+    if (allocation->size > much) memset(data + allocation->size - end, 0xff, end);
 }
 
 CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *pool, em_allocation **allocation) {
@@ -121,6 +125,7 @@ CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *po
 void em_allocation_end(em_allocation *allocation) {
     if (allocation->kind != EM_DEVICE) withdraw(allocation);
     em_memory_free(memory_of(allocation->context), allocation->address);
+    em_settle();
     count_out(allocation);
     if (allocation->mapping) allocation->ended = true;
     else free(allocation);
@@ -174,10 +179,8 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t size, unsigned int flags
 
 /* Waits for all devices, which may be using what is about to go. */
 static CUresult wait_for_all(em_context *context) {
-    CUresult result = em_context_wait(context);
-    for (em_context *other = em__driver.contexts; other && !result; other = other->next)
-        if (other != context) em_context_wait(other); /* its errors are its own */
-    return result;
+    em_wait_for_submitted(NULL);
+    return context->error;
 }
 
 static bool host_allocation(const em_allocation *allocation) { return allocation->kind == EM_PINNED; }

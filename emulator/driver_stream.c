@@ -155,8 +155,10 @@ static CUresult queue(em_stream *stream, em_work *work, em_op *wait, bool waited
         em_op_release(op);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
+    op->number = ++em__driver.submitted;
     op->work = *work;
     *work = (em_work){0};
+    em_work_number(&op->work);
     if (stream->last_queued) stream->last_queued->next = op;
     else stream->first = op;
     stream->last_queued = op;
@@ -199,7 +201,25 @@ CUresult em_op_wait(em_context *context, em_op *op) {
         if (ready(stream) && stream->first->work.kind != EM_WORK_HOST && stream->first->work.kind != EM_WORK_LIST) run_first(stream);
         else pthread_cond_wait(&em__changed, &em__lock);
     }
-    return context->error;
+    return context ? context->error : CUDA_SUCCESS;
+}
+
+/* The oldest operation of a stream that is not done, up to this number. */
+static em_op *unfinished(const em_context *context, uint64_t number) {
+    for (const em_stream *stream = context->streams; stream; stream = stream->next)
+        if (stream->first && stream->first->number <= number) return stream->first;
+    return NULL;
+}
+
+void em_wait_for_submitted(const em_context *context) {
+    uint64_t number = em__driver.submitted;
+    for (;;) { /* looks at the lists anew each time: what they hold may go while the lock is given up */
+        em_op *op = context ? unfinished(context, number) : NULL;
+        for (const em_context *each = em__driver.contexts; !context && each && !op; each = each->next) op = unfinished(each, number);
+        if (!op) return;
+        em_op_wait(NULL, retain(op));
+        em_op_release(op);
+    }
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *handle, unsigned int flags, int priority) {
@@ -239,7 +259,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
     if (result) return result;
     result = em_capture_sync(stream);
     if (result) return em_leave(result);
-    if (stream->last && stream == stream->object.context->legacy) { /* also for what an operation queued now would wait for */
+    if (stream == stream->object.context->legacy) { /* also for what an operation queued now would wait for */
         em_work nothing = {.kind = EM_WORK_NOTHING};
         return em_leave(em_submit_and_wait(stream, &nothing));
     }
@@ -257,7 +277,11 @@ CUresult cuStreamQuery(CUstream handle) {
     CUresult result = enter_stream(handle, &context, &stream);
     if (result) return result;
     result = em_capture_sync(stream);
-    return em_leave(result ? result : stream->first ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
+    if (result) return em_leave(result);
+    bool legacy = stream == stream->object.context->legacy, working = stream->first != NULL;
+    for (const em_stream *other = stream->object.context->streams; legacy && other; other = other->next)
+        working |= blocking(other) && other->first;
+    return em_leave(working ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
 }
 
 CUresult cuStreamGetCtx(CUstream handle, CUcontext *owner) {
