@@ -50,6 +50,9 @@ static bool index_names(qn__emitter *e, struct qn__debug *d) {
     return true;
 }
 
+/* LLVM's DebugDirectivesOnly, which its C interface passes on but does not name: .loc lines without tables, which would make ptxas switch optimisations off. */
+static const LLVMDWARFEmissionKind DIRECTIVES_ONLY = (LLVMDWARFEmissionKind)3;
+
 /* The unit, once for the module. */
 static bool begin_unit(qn__emitter *e) {
     const bool full = e->options->debug;
@@ -61,7 +64,7 @@ static bool begin_unit(qn__emitter *e) {
     d->file = make_file(d->builder, place->path);
     static const char producer[] = "quern";
     d->unit = LLVMDIBuilderCreateCompileUnit(d->builder, LLVMDWARFSourceLanguageC99, d->file, producer, sizeof producer - 1, !full, "", 0, 0, "", 0,
-                                             full ? LLVMDWARFEmissionFull : LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+                                             full ? LLVMDWARFEmissionFull : e->gpu ? DIRECTIVES_ONLY : LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
     LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18,
                       LLVMValueAsMetadata(l_i32(e, (uint32_t)LLVMDebugMetadataVersion())));
     LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, LLVMValueAsMetadata(l_i32(e, full ? 4 : 5))); /* 5: the line table alone names the folder that paths are relative to */
