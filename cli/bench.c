@@ -15,6 +15,7 @@ static const double ENOUGH_MS = 500, TOO_LONG_MS = 3000;
 
 typedef struct row {
     qn_engine engine;
+    uint32_t device;
     double first_ms, median_ms, min_ms, spread; /* spread: (third - first quartile) / median */
     int runs;
     qn_counts counts;
@@ -151,12 +152,12 @@ static int count_work(bench *b, row *r) {
 }
 
 /* All of one engine; *results are those of its first call. */
-static int bench_engine(const cli_options *options, qn_engine engine, bool count, row *r, snapshot *results) {
+static int bench_engine(const cli_options *options, qn_engine engine, uint32_t device, bool count, row *r, snapshot *results) {
     cli_call call = {0};
     bench b = {.options = options, .call = &call};
-    *r = (row){.engine = engine};
+    *r = (row){.engine = engine, .device = device};
     double first_call_ms = 0;
-    int status = cli_prepare(&call, options, engine);
+    int status = cli_prepare(&call, options, engine, device);
     if (status == QN_OK) status = take_inouts(&b);
     if (status == QN_OK) status = call_once(&b, &first_call_ms);
     r->first_ms = call.load_ms + call.compile_ms + first_call_ms;
@@ -204,14 +205,15 @@ static void print_table(qn__text *out, const row *rows, size_t count, const char
     }
 }
 
-static int parse_engines(const char *list, qn_engine engines[MAX_ENGINES], size_t *count) {
+static int parse_engines(const char *list, qn_engine engines[MAX_ENGINES], uint32_t devices[MAX_ENGINES], size_t *count) {
     *count = 0;
     while (*list) {
         char name[16];
         const size_t length = strcspn(list, ",");
         if (*count == MAX_ENGINES) return cli_fail(QN_USAGE, "--engines: at most %d", MAX_ENGINES);
         snprintf(name, sizeof name, "%.*s", (int)(length < 15 ? length : 15), list);
-        if (!cli_engine(name, &engines[(*count)++])) return QN_USAGE;
+        if (!cli_engine(name, &engines[*count], &devices[*count])) return QN_USAGE;
+        ++*count;
         list += length + (list[length] == ',');
     }
     return *count ? QN_OK : cli_fail(QN_USAGE, "--engines is empty");
@@ -234,16 +236,17 @@ static int report(const cli_options *options, const row *rows, size_t count) {
 int cli_bench(int argc, char **argv) {
     cli_options options;
     qn_engine engines[MAX_ENGINES];
+    uint32_t devices[MAX_ENGINES];
     row rows[MAX_ENGINES];
     snapshot first = {0}, other = {0};
     size_t count = 0;
     int status = cli_parse(&options, "bench", argc, argv) ? QN_OK : QN_USAGE;
-    if (status == QN_OK) status = parse_engines(options.engines ? options.engines : "interp,cpu", engines, &count);
+    if (status == QN_OK) status = parse_engines(options.engines ? options.engines : "interp,cpu", engines, devices, &count);
     bool equal = true;
     options.no_cache = true; /* the first call's latency is that of compiling */
     for (size_t i = 0; status == QN_OK && i < count; i++) {
         snapshot *results = i == 0 ? &first : &other;
-        status = bench_engine(&options, engines[i], i == 0, &rows[i], results);
+        status = bench_engine(&options, engines[i], devices[i], i == 0, &rows[i], results);
         rows[i].equal = status == QN_OK && snapshot_equal(&first, results);
         equal = equal && rows[i].equal;
         snapshot_free(&other);

@@ -182,6 +182,7 @@ void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *c
 uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region);
 /* One masked body instead of a vector and a scalar one, for regions of more instructions than `above`. */
 bool qn__plan_masked(const qn__emitter *e, qn__region_ref region, uint32_t above);
+bool qn__plan_masked_rest(const qn__emitter *e, qn__region_ref region);
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region);
 bool qn__has_checks(const qn__ir *ir, qn__region_ref region);
 bool qn__cheap_and_pure(const qn__ir *ir, qn__region_ref region);
