@@ -44,11 +44,12 @@ static bool make_tables(qn__gpu *g) {
     g->array_in = QN__ARENA_ARRAY(arena, uint32_t, arrays + 1);
     g->array_argument = QN__ARENA_ARRAY(arena, uint32_t, arrays + 1);
     g->constant = QN__ARENA_ARRAY(arena, bool, arrays + 1);
+    g->in_order = QN__ARENA_ARRAY(arena, bool, arrays + 1);
     g->local_scratch = slots(g, locals);
     g->local_in = QN__ARENA_ARRAY(arena, uint32_t, locals + 1);
     g->local_argument = QN__ARENA_ARRAY(arena, uint32_t, locals + 1);
     bool complete = g->place && g->host && g->device && g->read_in && g->defined_in && g->outside_uses && g->captured_in && g->array_in && g->array_argument &&
-                    g->constant && g->local_scratch && g->local_in && g->local_argument;
+                    g->constant && g->in_order && g->local_scratch && g->local_in && g->local_argument;
     return complete || qn__fail(g->e, "out of memory");
 }
 

@@ -151,6 +151,9 @@ static LLVMValueRef make_function(qn__gpu *g, const qn__unit *unit, const char *
     char block[64];
     snprintf(block, sizeof block, "%u,%u,%u", unit->block[0], unit->block[1], unit->block[2]);
     text_attribute(g, function, "nvvm.reqntid", block);
+    if (!unit->resident) return function;
+    snprintf(block, sizeof block, "%u", unit->resident);
+    text_attribute(g, function, "nvvm.minctasm", block);
     return function;
 }
 
@@ -254,13 +257,16 @@ const char *qn__entry_begin(qn__gpu *g, const qn__unit *unit, qn__mode mode) {
     g->exchanges = mode == QN__MODE_WARP && unit_exchanges(unit);
     g->in_lanes = false;
     g->keeping = false;
+    g->found = NULL;
+    g->notes = NULL;
+    g->flat = false;
     g->e->point = (qn__point){0};
     for (uint32_t i = 0; i < 2; i++) {
         g->patience[i] = l_alloca(g->e, g->e->i32);
         l_store(g->e, l_i32(g->e, PATIENCE), g->patience[i]);
     }
     prologue(g);
-    if (mode == QN__MODE_WARP)
+    if (unit->block[0] % QN__WARP == 0)
         g->lane = LLVMBuildAnd(g->e->builder, l_intrinsic(g->e, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, 0, NULL, 0), l_i32(g->e, QN__WARP - 1), "");
     bind_values(g, unit);
     bind_arrays(g, unit);
@@ -380,4 +386,4 @@ static void after_store(qn__emitter *e) {
 }
 
 const qn__platform qn__gpu_platform = {.base = base, .fault = fault, .poll = poll, .before_store = before_store, .after_store = after_store,
-                                       .accumulate = qn__gpu_accumulate, .block = qn__gpu_block, .local_bytes = LOCAL_BYTES};
+                                       .accumulate = qn__gpu_accumulate, .push = qn__gpu_push, .block = qn__gpu_block, .local_bytes = LOCAL_BYTES};

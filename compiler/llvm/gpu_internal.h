@@ -22,6 +22,7 @@ typedef struct qn__unit {
     qn__growing device;            /* qn__value: read from device slots */
     const char *what;              /* for the entry's name */
     uint32_t block[3], fixed_grid, location;
+    uint32_t resident;             /* blocks that shall fit on a multiprocessor: bounds the registers; 0: as it comes */
 } qn__unit;
 
 typedef struct qn__unit_argument {
@@ -38,6 +39,7 @@ typedef enum qn__mode {
     QN__MODE_UNIFORM,              /* one thread, kernel-level code */
     QN__MODE_POINTS,               /* each thread has points of its own */
     QN__MODE_WARP,                 /* the threads of a warp run one point together */
+    QN__MODE_DONE,                 /* the stage has been emitted already */
     QN__MODE_ORDERED               /* one thread runs all points in order */
 } qn__mode;
 
@@ -61,7 +63,7 @@ typedef struct qn__gpu {
     uint32_t *captured_in;         /* number of the unit that has captured it */
     /* By array and by local. */
     uint32_t *array_in, *array_argument;
-    bool *constant;
+    bool *constant, *in_order;     /* in_order: the stage combines into it in ways whose order shows */
     uint32_t *local_scratch;       /* scratch buffer of a local that lives at kernel level, or QN__NO_SLOT */
     uint32_t *local_in, *local_argument;
 
@@ -79,6 +81,9 @@ typedef struct qn__gpu {
     LLVMValueRef lane;             /* i32: number in the warp */
     bool exchanges;                /* WARP: a point loads what it has stored, so that lanes must see each other's stores */
     LLVMValueRef patience[2];      /* i32 in memory: polls until the next look at the stop word; [1] in lanes */
+    bool flat;                     /* points are numbered in row-major order even where the grid could have more axes */
+    struct notes *notes;           /* gpu_ordered.c: what accumulates is noted there; NULL: done at once */
+    LLVMValueRef found, found_values[QN__MAX_PUSHED]; /* keep, in memory: this point has pushed (i1), and what */
     bool in_lanes;                 /* inside a reduction that the lanes share: each has terms of its own */
 } qn__gpu;
 
@@ -134,21 +139,41 @@ LLVMValueRef qn__register(qn__gpu *g, const char *name);     /* a special regist
 LLVMValueRef qn__thread(qn__gpu *g);                         /* number of the thread in the grid (x), i64 */
 LLVMValueRef qn__threads(qn__gpu *g);                        /* threads of the grid (x), i64 */
 LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance /* i32 */);
+LLVMValueRef qn__shuffle_up(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance); /* below the distance: undefined */
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane /* i32 */);
 LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit);
 void qn__barrier(qn__gpu *g);
 void qn__warp_barrier(qn__gpu *g);                           /* what the lanes wrote before is seen by the others after it */
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name); /* an array in shared memory */
 
+/* ---- gpu_points.c: boxes of points ---- */
+typedef struct qn__axis { LLVMValueRef count, start, step; qn__loop loop; } qn__axis;
+typedef struct qn__box {
+    uint32_t rank, axes;           /* dimensions; axes of the grid that are used: with one, points are numbered in row-major order */
+    LLVMValueRef lo[QN__MAX_RANK], extent[QN__MAX_RANK];
+    qn__axis axis[3];              /* x, y, z */
+} qn__box;
+void qn__box_measure(qn__gpu *g, const qn__instr *instr, qn__box *box);
+void qn__box_point(qn__gpu *g, const qn__instr *instr, qn__box *box, LLVMValueRef number); /* emits the point with that row-major number */
+
 /* ---- gpu_points.c, gpu_reduce.c, ...: stages ---- */
 void qn__gpu_box(qn__gpu *g, const qn__instr *instr);         /* all points of a parallel or keep that this thread has */
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_plain(qn__gpu *g, const qn__instr *instr);       /* a parallel whatever it is, by loops over its points */
+bool qn__gpu_contraction(qn__gpu *g, const qn__instr *stage); /* a parallel as a matrix product; false: it is none that is known here */
 void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr);    /* reduce or scan by one thread, with the CPU's code */
 void qn__gpu_reduce(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);                 /* qn__platform.accumulate */
 bool qn__gpu_block(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values); /* qn__platform.block */
 void qn__gpu_scan(qn__gpu *g, const qn__instr *instr);
+bool qn__gpu_ordered(qn__gpu *g, const qn__instr *instr, qn__mode mode); /* a parallel whose accumulations are in order; false: not in a way that is here */
+bool qn__gpu_note(qn__gpu *g, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);
 void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
+bool qn__gpu_push(qn__emitter *e, const qn__instr *instr);    /* qn__platform.push */
+
+static inline qn__region_ref qn__region_of_value(const qn__ir *ir, qn__value v) {
+    return ir->values[v].instr ? ir->instrs[ir->values[v].instr].region : ir->values[v].region;
+}
 
 static inline qn__gpu *qn__gpu_of(qn__emitter *e) { return e->gpu; }
 

@@ -6,15 +6,11 @@
  * A launch with `only` runs that one point, by the first thread. */
 #include "compiler/llvm/gpu_internal.h"
 
+#include <string.h>
+
 enum { FLAT_BLOCK = 256, BLOCK_X = 32, BLOCK_Y = 8, WARP_BLOCK = 128 };
 
-typedef struct axis { LLVMValueRef count, start, step; qn__loop loop; } axis;
-
-typedef struct box {
-    uint32_t rank, axes;             /* dimensions; axes of the grid that are used */
-    LLVMValueRef lo[QN__MAX_RANK], extent[QN__MAX_RANK];
-    axis axis[3];                    /* x, y, z */
-} box;
+static void point(qn__gpu *g, const qn__instr *instr);
 
 static LLVMValueRef length(qn__emitter *e, LLVMValueRef lo, LLVMValueRef hi) {
     LLVMValueRef some = LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, "");
@@ -22,7 +18,7 @@ static LLVMValueRef length(qn__emitter *e, LLVMValueRef lo, LLVMValueRef hi) {
 }
 
 /* Where the point `only` lies: its coordinates along x, y, z. */
-static void place_of_only(qn__gpu *g, box *b, LLVMValueRef *at) {
+static void place_of_only(qn__gpu *g, qn__box *b, LLVMValueRef *at) {
     qn__emitter *e = g->e;
     LLVMValueRef rest = g->only;
     for (uint32_t a = 0; a + 1 < b->axes; a++) {
@@ -34,7 +30,7 @@ static void place_of_only(qn__gpu *g, box *b, LLVMValueRef *at) {
 }
 
 /* In a block of its own: where the usual launch starts, and where one with `only` does. */
-static void find_starts(qn__gpu *g, box *b) {
+static void find_starts(qn__gpu *g, qn__box *b) {
     static const char *const names[3][4] = {
         {"tid.x", "ntid.x", "ctaid.x", "nctaid.x"}, {"tid.y", "ntid.y", "ctaid.y", "nctaid.y"}, {"tid.z", "ntid.z", "ctaid.z", "nctaid.z"}};
     qn__emitter *e = g->e;
@@ -74,10 +70,12 @@ static void find_starts(qn__gpu *g, box *b) {
     }
 }
 
-static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
+void qn__box_measure(qn__gpu *g, const qn__instr *instr, qn__box *b) {
     qn__emitter *e = g->e;
+    *b = (qn__box){0};
     b->rank = instr->op == QN__OP_KEEP ? instr->arg_count / 2 : (uint32_t)instr->imm;
-    b->axes = g->mode == QN__MODE_WARP ? 1 : b->rank < 3 ? b->rank : 3;
+    e->point.rank = b->rank;
+    b->axes = g->flat || g->mode == QN__MODE_WARP || instr->op == QN__OP_KEEP ? 1 : b->rank < 3 ? b->rank : 3;
     for (uint32_t d = 0; d < b->rank; d++) {
         b->lo[d] = e->point.lo[d] = l_scalar(e, instr->args[2 * d]);
         e->point.hi[d] = l_scalar(e, instr->args[2 * d + 1]);
@@ -91,7 +89,7 @@ static void measure(qn__gpu *g, const qn__instr *instr, box *b) {
 }
 
 /* The indices of dimensions first .. last from their row-major number. */
-static void unfold(qn__gpu *g, box *b, LLVMValueRef number, uint32_t last) {
+static void unfold(qn__gpu *g, qn__box *b, LLVMValueRef number, uint32_t last) {
     qn__emitter *e = g->e;
     for (uint32_t d = last; d > 0; d--) {
         e->point.iv[d] = LLVMBuildAdd(e->builder, b->lo[d], LLVMBuildURem(e->builder, number, b->extent[d], ""), "");
@@ -100,8 +98,13 @@ static void unfold(qn__gpu *g, box *b, LLVMValueRef number, uint32_t last) {
     e->point.iv[0] = LLVMBuildAdd(e->builder, b->lo[0], number, "");
 }
 
+void qn__box_point(qn__gpu *g, const qn__instr *instr, qn__box *b, LLVMValueRef number) {
+    unfold(g, b, number, b->rank - 1);
+    point(g, instr);
+}
+
 /* Opens the loops, outermost first, and sets the point's indices. */
-static void open_loops(qn__gpu *g, box *b) {
+static void open_loops(qn__gpu *g, qn__box *b) {
     qn__emitter *e = g->e;
     for (uint32_t a = b->axes; a-- > 0;) l_loop_begin(e, &b->axis[a].loop, NULL, b->axis[a].start, b->axis[a].count);
     if (b->axes == 1) {
@@ -113,7 +116,7 @@ static void open_loops(qn__gpu *g, box *b) {
     if (b->axes == 3) unfold(g, b, b->axis[2].loop.iv, b->rank - 3);
 }
 
-static void close_loops(qn__gpu *g, box *b) {
+static void close_loops(qn__gpu *g, qn__box *b) {
     qn__emitter *e = g->e;
     for (uint32_t a = 0; a < b->axes; a++) l_loop_end(e, &b->axis[a].loop, LLVMBuildAdd(e->builder, b->axis[a].loop.iv, b->axis[a].step, ""));
 }
@@ -152,9 +155,8 @@ static void point(qn__gpu *g, const qn__instr *instr) {
 void qn__gpu_box(qn__gpu *g, const qn__instr *instr) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef exit = g->leave;
-    box b = {0};
-    measure(g, instr, &b);
-    e->point.rank = b.rank;
+    qn__box b;
+    qn__box_measure(g, instr, &b);
     find_starts(g, &b);
     open_loops(g, &b);
     g->leave = l_block(e, "next");
@@ -185,53 +187,52 @@ static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const q
     qn__plan_launch(g, unit, symbol, counts[0], counts[1], counts[2]);
 }
 
-typedef struct facts { bool ordered, reduces, scans; } facts;
+/* By array: what is combined into it, plus 1; whether it is loaded. */
+typedef struct facts { qn__gpu *g; uint8_t *combined; bool *loaded; bool ordered, conflicts, reduces, scans; } facts;
 
-/* Whether the order of combinations cannot be told from the result. */
+/* Whether the order of combinations by one operation cannot be told from the result. */
 static bool commutes(qn__type type, qn__op op) { return !qn__is_float(type) || op == QN__OP_MIN || op == QN__OP_MAX; }
+
+static void look_at_accumulate(facts *f, const qn__ir *ir, const qn__instr *instr) {
+    uint32_t array = (uint32_t)instr->imm;
+    bool other = f->combined[array] && f->combined[array] != instr->aux + 1; /* x + a and max(x, b) do not commute */
+    if (other || !commutes((qn__type)ir->arrays[array].type, (qn__op)instr->aux)) f->g->in_order[array] = f->ordered = true;
+    f->combined[array] = (uint8_t)(instr->aux + 1);
+}
 
 static void look(const qn__ir *ir, const qn__instr *instr, void *context) {
     facts *f = context;
-    if (instr->op == QN__OP_ACCUMULATE && !commutes((qn__type)ir->arrays[instr->imm].type, (qn__op)instr->aux)) f->ordered = true;
+    if (instr->op == QN__OP_ACCUMULATE) look_at_accumulate(f, ir, instr);
+    if (instr->op == QN__OP_LOAD) f->loaded[instr->imm] = true;
     if (instr->op == QN__OP_REDUCE) f->reduces = true;
     if (instr->op == QN__OP_SCAN) f->scans = true;
 }
 
-static void look_for_loads(const qn__ir *ir, const qn__instr *instr, void *context) {
-    (void)ir;
-    if (instr->op == QN__OP_LOAD) ((bool *)context)[instr->imm] = true;
-}
-
-/* A stage that reads what it accumulates into (the language has none) would see other threads' sums. */
-typedef struct conflict { const bool *loaded; bool found; } conflict;
-
-static void look_for_conflicts(const qn__ir *ir, const qn__instr *instr, void *context) {
-    conflict *c = context;
-    (void)ir;
-    if (instr->op == QN__OP_ACCUMULATE && c->loaded[instr->imm]) c->found = true;
-}
-
 static qn__mode plan_mode(qn__gpu *g, const qn__instr *instr) {
-    facts f = {0};
-    bool *loaded = QN__ARENA_ARRAY(g->e->arena, bool, g->ir->array_count + 1);
-    if (!loaded) {
+    uint32_t arrays = g->ir->array_count;
+    facts f = {.g = g, .combined = QN__ARENA_ARRAY(g->e->arena, uint8_t, arrays + 1), .loaded = QN__ARENA_ARRAY(g->e->arena, bool, arrays + 1)};
+    if (!f.combined || !f.loaded) {
         qn__fail(g->e, "out of memory");
         return QN__MODE_ORDERED;
     }
-    conflict c = {.loaded = loaded};
-    for (uint32_t i = 0; i < instr->region_count; i++) {
-        qn__walk(g->ir, instr->regions[i], look, &f);
-        qn__walk(g->ir, instr->regions[i], look_for_loads, loaded);
-    }
-    for (uint32_t i = 0; i < instr->region_count; i++) qn__walk(g->ir, instr->regions[i], look_for_conflicts, &c);
-    if (f.ordered || c.found) return QN__MODE_ORDERED;
-    return f.reduces && !f.scans ? QN__MODE_WARP : QN__MODE_POINTS;
+    memset(g->in_order, 0, arrays * sizeof *g->in_order);
+    for (uint32_t i = 0; i < instr->region_count; i++) qn__walk(g->ir, instr->regions[i], look, &f);
+    /* a stage that reads what it accumulates into (the language has none) would see other threads' sums */
+    for (uint32_t i = 0; i < arrays; i++) f.conflicts |= f.combined[i] && f.loaded[i];
+    if (f.conflicts) return QN__MODE_ORDERED;
+    qn__mode mode = f.reduces && !f.scans ? QN__MODE_WARP : QN__MODE_POINTS;
+    return f.ordered && !qn__gpu_ordered(g, instr, mode) ? QN__MODE_ORDERED : f.ordered ? QN__MODE_DONE : mode;
 }
 
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
+    if (!qn__gpu_contraction(g, instr)) qn__gpu_plain(g, instr);
+}
+
+void qn__gpu_plain(qn__gpu *g, const qn__instr *instr) {
     uint32_t rank = (uint32_t)instr->imm;
     qn__unit unit;
     qn__mode mode = rank == 0 ? QN__MODE_UNIFORM : plan_mode(g, instr);
+    if (mode == QN__MODE_DONE) return;
     if (rank == 0) qn__unit_begin(g, &unit, "point", instr->location, 1, 1, 1);
     else if (mode == QN__MODE_ORDERED) qn__unit_begin(g, &unit, "in_order", instr->location, 1, 1, 1);
     else if (mode == QN__MODE_WARP) qn__unit_begin(g, &unit, "rows", instr->location, WARP_BLOCK, 1, 1);

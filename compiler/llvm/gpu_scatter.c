@@ -44,6 +44,7 @@ static void atomically(qn__gpu *g, qn__op op, qn__type type, LLVMValueRef pointe
 
 bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value) {
     qn__gpu *g = qn__gpu_of(e);
+    if (qn__gpu_note(g, instr, pointer, value)) return true;
     if (g->mode == QN__MODE_UNIFORM || g->mode == QN__MODE_ORDERED) return false;
     LLVMBasicBlockRef after = g->mode == QN__MODE_WARP ? l_block(e, "accumulated") : NULL;
     if (after) {

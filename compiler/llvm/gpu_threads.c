@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-enum { SHARED = 3, ALL = -1, CLAMP = 31 };
+enum { SHARED = 3, ALL = -1, CLAMP = 31, CLAMP_UP = 0 };
 
 static LLVMValueRef call0(qn__emitter *e, const char *name) { return l_intrinsic(e, name, NULL, 0, NULL, 0); }
 
@@ -20,8 +20,10 @@ LLVMValueRef qn__thread(qn__gpu *g) {
 
 LLVMValueRef qn__threads(qn__gpu *g) { return LLVMBuildMul(g->e->builder, qn__register(g, "nctaid.x"), qn__register(g, "ntid.x"), ""); }
 
+static const char up[] = "llvm.nvvm.shfl.sync.up.i32";
+
 static LLVMValueRef shuffle32(qn__emitter *e, const char *name, LLVMValueRef value, LLVMValueRef which) {
-    LLVMValueRef args[4] = {l_i32(e, (uint32_t)ALL), value, which, l_i32(e, CLAMP)};
+    LLVMValueRef args[4] = {l_i32(e, (uint32_t)ALL), value, which, l_i32(e, name == up ? CLAMP_UP : CLAMP)};
     return l_intrinsic(e, name, NULL, 0, args, 4);
 }
 
@@ -46,6 +48,8 @@ static LLVMValueRef shuffle(qn__gpu *g, const char *name, LLVMValueRef value, LL
 }
 
 LLVMValueRef qn__shuffle_down(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance) { return shuffle(g, "llvm.nvvm.shfl.sync.down.i32", value, distance); }
+
+LLVMValueRef qn__shuffle_up(qn__gpu *g, LLVMValueRef value, LLVMValueRef distance) { return shuffle(g, up, value, distance); }
 
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane) { return shuffle(g, "llvm.nvvm.shfl.sync.idx.i32", value, lane); }
 
