@@ -31,6 +31,7 @@ typedef struct cli_options {
     size_t input_count;
     cli_pair *outputs;  /* -o [NAME=]FILE */
     size_t output_count;
+    qn_allocator allocator; /* for the context's arrays; set by a command, not by the command line */
 } cli_options;
 
 /* Parses argv behind the command's name. False after a message on standard error. */
