@@ -4,10 +4,12 @@
  * then calls into the same output arrays, at least --repeat of them or as many as fit in half a second, fewer when one takes long. Inout
  * arrays are restored before each call, outside the measured time. Speed-up and equality are against the first engine. */
 #include "cli/measure.h"
+#include "cli/sizes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MAX_ENGINES = 8, ENOUGH_MS = 500, TOO_LONG_MS = 3000 };
 
@@ -70,9 +72,11 @@ static void print_table(qn__text *out, const row *rows, size_t count, const char
                     "GFLOP/s", "speed-up", "first call", "bytes");
     for (size_t i = 0; i < count; i++) {
         const row *r = &rows[i];
-        char line[256];
-        snprintf(line, sizeof line, "  %-8s %9.3f ms %9.3f ms %6.1f %% %9.3f %9.3f %9.1fx %9.2f ms  %s\n",
-                 cli_engine_name(r->engine), r->times.median_ms, r->times.min_ms, 100 * r->times.spread,
+        char line[256], median[32], minimum[32];
+        cli_time_text(median, r->times.median_ms);
+        cli_time_text(minimum, r->times.min_ms);
+        snprintf(line, sizeof line, "  %-8s %12s %12s %6.1f %% %9.3f %9.3f %9.1fx %9.2f ms  %s\n",
+                 cli_engine_name(r->engine), median, minimum, 100 * r->times.spread,
                  per_second(rows[0].counts.array_bytes, r->times.median_ms), per_second(rows[0].counts.float_ops, r->times.median_ms),
                  r->times.median_ms > 0 ? rows[0].times.median_ms / r->times.median_ms : 0, r->first_ms,
                  i == 0 ? "-" : r->equal ? "equal" : "DIFFERENT");
@@ -94,20 +98,35 @@ static int parse_engines(const char *list, qn_engine engines[MAX_ENGINES], size_
 }
 
 static int report(const cli_options *options, const row *rows, size_t count) {
-    qn__text out = QN__TEXT_EMPTY, title = QN__TEXT_EMPTY;
-    const char *base = strrchr(options->file, '/');
-    qn__text_format(&title, "%s%s%s", base ? base + 1 : options->file, options->kernel ? ":" : "", options->kernel ? options->kernel : "");
-    for (size_t i = 0; i < options->input_count; i++)
-        qn__text_format(&title, " %s=%s", options->inputs[i].name, options->inputs[i].text);
+    qn__text out = QN__TEXT_EMPTY;
+    char title[512];
+    cli_title(options, title, sizeof title);
     if (options->json) print_json(&out, rows, count);
-    else print_table(&out, rows, count, qn__text_bytes(&title));
+    else print_table(&out, rows, count, title);
     const bool ok = cli_write(&out);
     qn__text_free(&out);
-    qn__text_free(&title);
     return ok ? QN_OK : cli_fail(QN_IO, "standard output cannot be written");
 }
 
+static const struct { const char *name; int (*function)(int argc, char **argv); } benches[] = {
+#define X(name, function, arguments, what, notes) {#name, function},
+#include "cli/benches.def"
+#undef X
+};
+enum { BENCHES = sizeof benches / sizeof *benches };
+
+/* The bench that a word which is no file probably means, or NULL. */
+static const char *misspelt_bench(const char *word) {
+    const char *names[BENCHES];
+    for (size_t i = 0; i < BENCHES; i++) names[i] = benches[i].name;
+    return word[strspn(word, "abcdefghijklmnopqrstuvwxyz")] == 0 && access(word, F_OK) != 0 ? cli_suggest(word, names, BENCHES) : NULL;
+}
+
 int cli_bench(int argc, char **argv) {
+    for (size_t i = 0; argc > 0 && i < BENCHES; i++)
+        if (strcmp(argv[0], benches[i].name) == 0) return benches[i].function(argc - 1, argv + 1);
+    const char *near = argc > 0 ? misspelt_bench(argv[0]) : NULL;
+    if (near) return cli_fail(QN_USAGE, "there is no bench '%s'; did you mean 'quern bench %s'?", argv[0], near);
     cli_options options;
     qn_engine engines[MAX_ENGINES];
     row rows[MAX_ENGINES];

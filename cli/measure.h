@@ -18,7 +18,7 @@ typedef struct cli_times {
 cli_times cli_times_of(double *ms, size_t count);
 
 /* How long to measure: at least `runs` calls (0: 10), more until enough_ms are spent, fewer when too_long_ms are; with `runs` given exactly so many. A first call
- * longer than too_long_ms is the only one. */
+ * longer than too_long_ms is the only one. Calls of some microseconds are timed in batches, a batch is a run then. */
 typedef struct cli_effort { uint32_t runs; double enough_ms, too_long_ms; } cli_effort;
 
 /* Memory for arrays that keeps released blocks and hands them out again, so that a call that makes its outputs anew (those of a size that only the kernel
@@ -38,6 +38,7 @@ typedef struct cli_bench_run {
     cli_snapshot inouts; /* of the inputs as they were given */
     bool existential;    /* some outputs have a size that only the kernel knows: they are made anew by each call */
     bool colour;
+    qn_error *error;     /* of the caller; what a failed call says goes there, and is not reported. NULL: it is reported */
     double deadline_ms;
 } cli_bench_run;
 /* All: a status, after reporting. */
