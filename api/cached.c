@@ -18,7 +18,7 @@ static qn__cache *cache_of(qn_context *context) {
     return cache;
 }
 
-char *qn__cached_key(const qn_kernel *kernel) {
+char *qn__cached_key(const qn_kernel *kernel, const qn__engine_row *row) {
     qn_context *context = kernel->module->context;
     if (context->options.debug || context->options.profile || !cache_of(context)) return NULL; /* code for looking at is made anew */
     const qn__llvm_options target = {.cpu = context->cpu, .features = context->cpu_features, .width = context->options.vector_width, .level = 1};
@@ -26,7 +26,7 @@ char *qn__cached_key(const qn_kernel *kernel) {
     qn__text key = QN__TEXT_EMPTY;
     char hash[QN__CACHE_HASH];
     qn__text_format(&key, "quern %s build %s\ntarget ", qn_version(), QN__BUILD_ID);
-    bool ok = qn__llvm_describe(&target, &key);
+    bool ok = row->device ? qn__describe_ptx(context, &key) : qn__llvm_describe(&target, &key);
     qn__text_format(&key, "\nwidth %u\nkernel %s\ntypes", context->options.vector_width, kernel->info->name);
     for (uint32_t i = 0; i < kernel->info->generic_count; i++) qn__text_format(&key, " %s", qn__type_table[kernel->types[i]].name);
     qn__text_add_char(&key, '\n');
@@ -57,4 +57,4 @@ void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key
     qn__cache_store(cache_of(kernel->module->context), key, image);
 }
 
-char *qn_kernel_cache_key(const qn_kernel *kernel) { return kernel ? qn__cached_key(kernel) : NULL; }
+char *qn_kernel_cache_key(const qn_kernel *kernel) { return kernel ? qn__cached_key(kernel, qn__engine_row_of(kernel->engine == QN_ENGINE_CUDA ? QN_ENGINE_CUDA : QN_ENGINE_CPU)) : NULL; }

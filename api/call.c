@@ -107,7 +107,8 @@ qn_status qn__argument_from(const qn__parameter *p, const DLTensor *t, qn__argum
 qn_status qn__call_error(const qn__call_result *result, qn_error *error) {
     static const qn_status statuses[] = {[QN__CALL_OK] = QN_OK, [QN__CALL_ARGUMENT] = QN_USAGE,
                                          [QN__CALL_MEMORY] = QN_RESOURCE, [QN__CALL_FAULT] = QN_FAULT,
-                                         [QN__CALL_CANCELLED] = QN_STOPPED, [QN__CALL_DEADLINE] = QN_STOPPED};
+                                         [QN__CALL_CANCELLED] = QN_STOPPED, [QN__CALL_DEADLINE] = QN_STOPPED,
+                                         [QN__CALL_DEVICE] = QN_DEVICE};
     qn__error(error, statuses[result->status], "%s", result->text);
     if (!error) return statuses[result->status];
     error->index = result->fault.index;
@@ -179,6 +180,12 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
     }
     qn__call_result result;
     const qn__loaded *loaded = atomic_load_explicit(&kernel->current, memory_order_acquire);
+    qn__device_call device;
+    if (loaded->device) {
+        device.where = NULL;
+        device.timed = false;
+        run.device = &device;
+    }
     if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK)
         return qn__call_error(&result, error);
     return hand_over(context, s, arguments, outputs, error);

@@ -6,6 +6,7 @@
 #include "ir/image.h"
 #include "runtime/cache.h"
 #include "runtime/call.h"
+#include "runtime/cuda/cuda.h"
 #include "runtime/engine.h"
 #include "runtime/profile.h"
 #include "runtime/raw.h"
@@ -39,6 +40,7 @@ struct qn_context {
     qn__profile *profile;          /* NULL: not profiled */
     qn__cache *cache;              /* opened with the first native kernel; NULL: none */
     bool cache_opened;
+    qn__cuda *cuda;                /* opened with the first kernel for it; guarded by mutex */
     qn__queue queue;
     struct qn__pool *pool;         /* threads of launches; made with the first */
     atomic_size_t references;      /* the handle, and one per module and array */
@@ -111,6 +113,8 @@ typedef struct qn__engine_row {
     const char *name;
     const qn__engine *engine;
     bool native; /* needs the loader */
+    bool cached; /* its images are kept on disk */
+    bool device; /* runs on the context's CUDA device */
     bool (*emit)(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message);
 } qn__engine_row;
 const qn__engine_row *qn__engine_row_of(qn_engine engine);
@@ -124,6 +128,13 @@ static inline qn_status qn__failure(const char *message) {
     return strcmp(message, "LLVM knows no such processor") == 0 ? QN_USAGE : QN_INTERNAL;
 }
 
+/* cuda.c. The driver, opened when needed; the context's device. NULL with *error. */
+qn__cuda *qn__context_cuda(qn_context *context, qn_error *error);
+qn__cuda_device *qn__context_device(qn_context *context, qn_error *error);
+qn_status qn__cuda_status(qn__cuda_failure failure);
+bool qn__emit_ptx(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message);
+bool qn__describe_ptx(qn_context *context, qn__text *out); /* what decides the code, for cache keys */
+
 /* The context's loader, made when needed; NULL with a message. */
 qn__loader *qn__context_loader(qn_context *context, const char **message);
 void qn__context_retain(qn_context *context);
@@ -135,7 +146,7 @@ void qn__module_release(qn_module *module);
 qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error);
 
 /* The cache's key of a kernel (malloc'ed), NULL when its context has no cache. The image of a key; storing it. */
-char *qn__cached_key(const qn_kernel *kernel);
+char *qn__cached_key(const qn_kernel *kernel, const qn__engine_row *row);
 bool qn__cached_find(qn_kernel *kernel, const char *key);
 void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key);
 

@@ -121,7 +121,7 @@ qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error) {
 static qn_status make_image(qn_kernel *kernel, const qn__engine_row **chosen, bool tiers, qn_error *error) {
     qn_context *context = kernel->module->context;
     const char *message = "unknown reason";
-    char *key = (*chosen)->native ? qn__cached_key(kernel) : NULL;
+    char *key = (*chosen)->cached ? qn__cached_key(kernel, *chosen) : NULL;
     const uint64_t start = qn__now();
     if (key && qn__cached_find(kernel, key)) {
         kernel->times.load_ms = since(start);
@@ -150,23 +150,42 @@ void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded) {
     for (uint32_t i = 0; loaded->raw_externs && i < loaded->image->extern_count; i++) loaded->raw_externs[i] = kernel->externs[i];
 }
 
+/* What every loaded kernel needs before it can be called. */
+static qn_status finish_kernel(qn_kernel *kernel, qn_error *error) {
+    if (!describe_shapes(kernel)) return qn__error(error, QN_RESOURCE, "out of memory");
+    const qn_status status = bind_externs(kernel, error);
+    if (status != QN_OK) return status;
+    qn__kernel_bind_raw(kernel, &kernel->loaded);
+    atomic_store(&kernel->current, &kernel->loaded);
+    return QN_OK;
+}
+
+static qn_status load_on(qn_kernel *kernel, qn__cuda_device *device, qn_error *error) {
+    qn__cuda_error failed = {0};
+    const uint64_t start = qn__now();
+    if (!qn__cuda_load(&kernel->loaded, &kernel->image, device, &failed))
+        return qn__error(error, qn__cuda_status(failed.failure), "cuda: %s", failed.text);
+    kernel->times.load_ms += since(start);
+    return finish_kernel(kernel, error);
+}
+
 static qn_status compile(qn_kernel *kernel, bool tiers, qn_error *error) {
     const qn__engine_row *row = qn__engine_row_of(kernel->engine);
     const char *message = "unknown reason";
     kernel->times.parse_ms = kernel->module->parse_ms;
+    qn__cuda_device *device = row->device ? qn__context_device(kernel->module->context, error) : NULL;
+    if (row->device && !device) return error ? error->status : QN_DEVICE;
     qn_status status = make_image(kernel, &row, tiers, error);
     if (status != QN_OK) return status;
+    if (row->device) return load_on(kernel, device, error);
     const uint64_t start = qn__now();
     qn__loader *loader = row->native ? qn__context_loader(kernel->module->context, &message) : NULL;
     if (row->native && !loader) return qn__error(error, qn__failure(message), "the JIT cannot start: %s", message);
     if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
         return qn__error(error, qn__failure(message), "%s: %s", row->name, message);
     kernel->times.load_ms += since(start);
-    if (!describe_shapes(kernel)) return qn__error(error, QN_RESOURCE, "out of memory");
-    status = bind_externs(kernel, error);
+    status = finish_kernel(kernel, error);
     if (status != QN_OK) return status;
-    qn__kernel_bind_raw(kernel, &kernel->loaded);
-    atomic_store(&kernel->current, &kernel->loaded);
     qn__quick_plan(kernel);
     if (tiers && !row->native) qn__tier_start(kernel);
     return QN_OK;
@@ -184,10 +203,10 @@ static qn_status choose_engine(qn_kernel *kernel, const qn_kernel_options *optio
         return QN_OK;
     case QN_TIER_INTERP:
         kernel->engine = QN_ENGINE_INTERP;
-        if (given != QN_ENGINE_CPU) return QN_OK;
-        return qn__error(error, QN_USAGE, "tier INTERP does not go with engine CPU");
+        if (given != QN_ENGINE_CPU && given != QN_ENGINE_CUDA) return QN_OK;
+        return qn__error(error, QN_USAGE, "tier INTERP does not go with engine %s", given == QN_ENGINE_CPU ? "CPU" : "CUDA");
     case QN_TIER_NATIVE:
-        kernel->engine = QN_ENGINE_CPU;
+        kernel->engine = given == QN_ENGINE_CUDA ? given : QN_ENGINE_CPU;
         if (given != QN_ENGINE_INTERP) return QN_OK;
         return qn__error(error, QN_USAGE, "tier NATIVE does not go with engine INTERP");
     }

@@ -15,6 +15,7 @@ enum { MAX_ENGINES = 8, ENOUGH_MS = 500, TOO_LONG_MS = 3000 };
 
 typedef struct row {
     qn_engine engine;
+    uint32_t device;
     double first_ms;
     cli_times times;
     qn_counts counts;
@@ -29,12 +30,12 @@ static int count_work(cli_bench_run *b, row *r) {
 }
 
 /* All of one engine; *results are those of its first call. */
-static int bench_engine(const cli_options *options, cli_pool *pool, qn_engine engine, bool count, row *r, cli_snapshot *results) {
+static int bench_engine(const cli_options *options, cli_pool *pool, qn_engine engine, uint32_t device, bool count, row *r, cli_snapshot *results) {
     cli_call call = {0};
     cli_bench_run b = {0};
-    *r = (row){.engine = engine};
+    *r = (row){.engine = engine, .device = device};
     double first_call_ms = 0;
-    int status = cli_prepare(&call, options, engine);
+    int status = cli_prepare(&call, options, engine, device);
     if (status == QN_OK) status = cli_bench_begin(&b, options, call.kernel, call.input_list, call.input_count);
     if (status == QN_OK) cli_pool_keep(pool, b.existential);
     if (status == QN_OK) status = cli_bench_once(&b, &first_call_ms);
@@ -84,14 +85,15 @@ static void print_table(qn__text *out, const row *rows, size_t count, const char
     }
 }
 
-static int parse_engines(const char *list, qn_engine engines[MAX_ENGINES], size_t *count) {
+static int parse_engines(const char *list, qn_engine engines[MAX_ENGINES], uint32_t devices[MAX_ENGINES], size_t *count) {
     *count = 0;
     while (*list) {
         char name[16];
         const size_t length = strcspn(list, ",");
         if (*count == MAX_ENGINES) return cli_fail(QN_USAGE, "--engines: at most %d", MAX_ENGINES);
         snprintf(name, sizeof name, "%.*s", (int)(length < 15 ? length : 15), list);
-        if (!cli_engine(name, &engines[(*count)++])) return QN_USAGE;
+        if (!cli_engine(name, &engines[*count], &devices[*count])) return QN_USAGE;
+        ++*count;
         list += length + (list[length] == ',');
     }
     return *count ? QN_OK : cli_fail(QN_USAGE, "--engines is empty");
@@ -129,11 +131,12 @@ int cli_bench(int argc, char **argv) {
     if (near) return cli_fail(QN_USAGE, "there is no bench '%s'; did you mean 'quern bench %s'?", argv[0], near);
     cli_options options;
     qn_engine engines[MAX_ENGINES];
+    uint32_t devices[MAX_ENGINES];
     row rows[MAX_ENGINES];
     cli_snapshot first = {0}, other = {0};
     size_t count = 0;
     int status = cli_parse(&options, "bench", argc, argv) ? QN_OK : QN_USAGE;
-    if (status == QN_OK) status = parse_engines(options.engines ? options.engines : "interp,cpu", engines, &count);
+    if (status == QN_OK) status = parse_engines(options.engines ? options.engines : "interp,cpu", engines, devices, &count);
     bool equal = true;
     cli_pool *pool = cli_pool_create();
     if (status == QN_OK && !pool) status = cli_fail(QN_RESOURCE, "out of memory");
@@ -141,7 +144,7 @@ int cli_bench(int argc, char **argv) {
     options.no_cache = true; /* the first call's latency is that of compiling */
     for (size_t i = 0; status == QN_OK && i < count; i++) {
         cli_snapshot *results = i == 0 ? &first : &other;
-        status = bench_engine(&options, pool, engines[i], i == 0, &rows[i], results);
+        status = bench_engine(&options, pool, engines[i], devices[i], i == 0, &rows[i], results);
         rows[i].equal = status == QN_OK && cli_snapshot_equal(&first, results);
         equal = equal && rows[i].equal;
         cli_snapshot_free(&other);

@@ -17,6 +17,7 @@ enum { MAX_CURVES = 8, ENOUGH_MS = 100, TOO_LONG_MS = 2000 };
 typedef struct curve {
     char name[48];
     qn_engine engine;
+    uint32_t device;
     double median[CLI_MAX_SIZES], minimum[CLI_MAX_SIZES]; /* ms; NaN: not measured */
     uint64_t ended;                                       /* the last size measured when larger ones were left out, else 0 */
 } curve;
@@ -50,7 +51,7 @@ static int measure_point(const crossover *c, const cli_options *options, curve *
     cli_bench_run b = {0};
     cli_times times = {0};
     double first_ms = 0;
-    int status = cli_prepare(&call, options, v->engine);
+    int status = cli_prepare(&call, options, v->engine, v->device);
     if (status == QN_OK) status = cli_bench_begin(&b, options, call.kernel, call.input_list, call.input_count);
     cli_pool_keep(c->pool, b.existential);
     if (status == QN_OK) status = cli_bench_once(&b, &first_ms);
@@ -220,7 +221,7 @@ static int choose_curves(crossover *c, const char *list) {
         if (c->curve_count == MAX_CURVES) return cli_fail(QN_USAGE, "--engines: at most %d", MAX_CURVES);
         curve *v = &c->curves[c->curve_count++];
         snprintf(name, sizeof name, "%.*s", (int)(length < 15 ? length : 15), list);
-        if (!cli_engine(name, &v->engine)) return QN_USAGE;
+        if (!cli_engine(name, &v->engine, &v->device)) return QN_USAGE;
         snprintf(v->name, sizeof v->name, "%s", name);
         for (size_t k = 0; k < CLI_MAX_SIZES; k++) v->median[k] = v->minimum[k] = NAN;
         list += length + (list[length] == ',');

@@ -31,6 +31,7 @@ typedef struct outcome { item *items; size_t count; } outcome;
 typedef struct precision {
     const cli_options *options;
     qn_engine engine;
+    uint32_t device;
     cli_call call;
     const char *texts[CLI_MAX_INPUTS];
     uint8_t classes[QN__MAX_RANK];
@@ -344,7 +345,7 @@ static int write_report(const cli_options *options, const cli_precision *report)
 static int measure_all(precision *p) {
     int status = read_classes(p);
     p->loud = true;
-    if (status == QN_OK) status = cli_match(&p->call, p->options, on_diagnostic, p, p->texts);
+    if (status == QN_OK) status = cli_match(&p->call, p->options, on_diagnostic, p, p->device, p->texts);
     p->wide = status == QN_OK ? calloc(p->call.input_count + 1, sizeof *p->wide) : NULL;
     if (status == QN_OK && !p->wide) status = cli_fail(QN_RESOURCE, "out of memory");
     for (int i = CLI_PRECISION_TYPES - 1; status == QN_OK && i >= 0; i--) status = run_type(p, &p->report->rows[i]);
@@ -356,7 +357,7 @@ int cli_bench_precision(int argc, char **argv) {
     cli_options options;
     cli_precision report = {.title = ""};
     precision p = {.options = &options, .report = &report};
-    int status = cli_parse(&options, "bench precision", argc, argv) && (!options.engine || cli_engine(options.engine, &p.engine)) ? QN_OK : QN_USAGE;
+    int status = cli_parse(&options, "bench precision", argc, argv) && (!options.engine || cli_engine(options.engine, &p.engine, &p.device)) ? QN_OK : QN_USAGE;
     p.pool = cli_pool_create();
     if (status == QN_OK && !p.pool) status = cli_fail(QN_RESOURCE, "out of memory");
     if (p.pool) options.allocator = cli_pool_allocator(p.pool);

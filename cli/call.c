@@ -6,14 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool cli_engine(const char *name, qn_engine *engine) {
-    static const char *const names[] = {"auto", "interp", "cpu"};
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) != 0) continue;
+bool cli_engine(const char *name, qn_engine *engine, uint32_t *device) {
+    static const char *const names[] = {"auto", "interp", "cpu", "cuda"};
+    const char *colon = strchr(name, ':');
+    const size_t length = colon ? (size_t)(colon - name) : strlen(name);
+    char *end = NULL;
+    const unsigned long number = colon ? strtoul(colon + 1, &end, 10) : 0;
+    *device = (uint32_t)number;
+    for (int i = 0; i < 4; i++) {
+        if (strlen(names[i]) != length || strncmp(name, names[i], length) != 0) continue;
         *engine = (qn_engine)i;
-        return true;
+        if (!colon || (*engine == QN_ENGINE_CUDA && colon[1] >= '0' && colon[1] <= '9' && !*end && number < 1024)) return true;
     }
-    cli_fail(QN_USAGE, "unknown engine '%s'; there are auto, interp, cpu", name);
+    cli_fail(QN_USAGE, "unknown engine '%s'; there are auto, interp, cpu, cuda and cuda:NUMBER", name);
     return false;
 }
 
@@ -22,6 +27,7 @@ const char *cli_engine_name(qn_engine engine) {
     case QN_ENGINE_AUTO: return "auto";
     case QN_ENGINE_INTERP: return "interp";
     case QN_ENGINE_CPU: return "cpu";
+    case QN_ENGINE_CUDA: return "cuda";
     }
     return "?";
 }
@@ -36,7 +42,7 @@ int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(v
     if (!options->file) return cli_fail(QN_USAGE, "a source file is expected: FILE.qn");
     if (options->file_count > 1)
         return cli_fail(QN_USAGE, "one source file is expected, found also '%s' (an input is written NAME=VALUE)", options->files[1]);
-    const qn_context_options given = {.cpu = options->cpu, .debug = options->debug, .profile = options->perf, .cache_folder = options->no_cache ? "" : NULL, .cpu_features = options->features, .vector_width = options->width,
+    const qn_context_options given = {.cpu = options->cpu, .debug = options->debug, .profile = options->perf, .cache_folder = options->no_cache ? "" : NULL, .cpu_features = options->features, .vector_width = options->width, .device = call->device,
                                       .colour = cli_colour(options), .allocator = options->allocator,
                                       .on_diagnostic = on_diagnostic ? on_diagnostic : print_diagnostic,
                                       .user = on_diagnostic ? user : &call->printed};
@@ -163,8 +169,8 @@ static int make_inputs(cli_call *call, const cli_options *options, qn_engine eng
 }
 
 int cli_match(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user,
-              const char *texts[CLI_MAX_INPUTS]) {
-    *call = (cli_call){0};
+              uint32_t device, const char *texts[CLI_MAX_INPUTS]) {
+    *call = (cli_call){.device = device};
     int status = cli_open(call, options, on_diagnostic, user);
     if (status == QN_OK) status = open_library(call, options);
     if (status == QN_OK) status = kernel_exists(call, options);
@@ -172,9 +178,9 @@ int cli_match(cli_call *call, const cli_options *options, void (*on_diagnostic)(
     return status;
 }
 
-int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine) {
+int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine, uint32_t device) {
     const char *texts[CLI_MAX_INPUTS];
-    int status = cli_match(call, options, NULL, NULL, texts);
+    int status = cli_match(call, options, NULL, NULL, device, texts);
     if (status != QN_OK) return status;
     call->inputs = calloc(call->input_count + 1, sizeof *call->inputs);
     call->input_list = calloc(call->input_count + 1, sizeof *call->input_list);

@@ -74,6 +74,7 @@ typedef struct cli_call {
     cli_input *inputs;      /* owned, in the kernel's order */
     const DLTensor **input_list;
     size_t input_count, output_count;
+    uint32_t device;        /* of engine cuda */
     void *library;          /* of --library, or NULL */
     bool printed;           /* a diagnostic was printed */
     double load_ms;         /* reading and parsing the source */
@@ -84,16 +85,16 @@ typedef struct cli_call {
 /* Context and module only. on_diagnostic NULL: diagnostics are printed on standard error. */
 int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user);
 /* Context, module and inputs for the file and arguments of the options; the kernel for `engine`. Status, after reporting. */
-int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine);
+int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine, uint32_t device);
 /* Its first part: context, module, the functions of --library, and the text of each input in the kernel's order. */
 int cli_match(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user,
-              const char *texts[CLI_MAX_INPUTS]);
+              uint32_t device, const char *texts[CLI_MAX_INPUTS]);
 /* Registers every extern of the module that the library (of dlopen, or NULL) has. */
 int cli_register(void *library, qn_module *module);
 /* Another kernel of the same call, for another engine. */
 int cli_kernel_for(cli_call *call, const cli_options *options, qn_engine engine, qn_kernel **kernel);
 void cli_call_free(cli_call *call);
-bool cli_engine(const char *name, qn_engine *engine);
+bool cli_engine(const char *name, qn_engine *engine, uint32_t *device); /* "cuda:1" is device 1 */
 const char *cli_engine_name(qn_engine engine);
 
 /* Makes one input from its text: a number, @file.npy, [1, 2, 3], zeros(...), ones(...), full(v, ...), arange(n), linspace(a, b, n),

@@ -138,8 +138,9 @@ int cli_run(int argc, char **argv) {
     cli_options options;
     cli_call call = {0};
     qn_engine engine = QN_ENGINE_AUTO;
-    int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine)) ? QN_OK : QN_USAGE;
-    if (status == QN_OK) status = cli_prepare(&call, &options, engine);
+    uint32_t device = 0;
+    int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine, &device)) ? QN_OK : QN_USAGE;
+    if (status == QN_OK) status = cli_prepare(&call, &options, engine, device);
     if (status == QN_OK) status = call_once(&call, &options);
     cli_call_free(&call);
     cli_options_free(&options);

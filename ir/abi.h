@@ -50,6 +50,7 @@ struct qn__frame {
     const qn__services *services;
     qn__fault fault;
     void *runtime;                 /* the runtime's own */
+    struct qn__device_call *device; /* for engines with memory of their own (runtime/engine.h); may be NULL. Code does not see it */
 };
 
 typedef int32_t (*qn__entry)(qn__frame *frame);

@@ -348,8 +348,11 @@ static qn__call_status report_fault(call *c, int32_t kind) {
     r->fault.kind = kind;
     r->parameter = r->dimension = UINT32_MAX;
     if (r->fault.location && r->fault.location < image->location_count) r->location = &image->locations[r->fault.location];
-    qn__fault_text(kind, &r->fault, r->text, sizeof r->text);
+    const qn__device_call *device = c->options.device;
+    if (device && device->failure) snprintf(r->text, sizeof r->text, "%s", device->text);
+    else qn__fault_text(kind, &r->fault, r->text, sizeof r->text);
     r->status = kind == QN__FAULT_MEMORY      ? QN__CALL_MEMORY
+                : kind == QN__FAULT_DEVICE    ? QN__CALL_DEVICE
                 : kind == QN__FAULT_CANCELLED ? QN__CALL_CANCELLED
                 : kind == QN__FAULT_DEADLINE  ? QN__CALL_DEADLINE
                                               : QN__CALL_FAULT;
@@ -372,6 +375,7 @@ static qn__call_status run(call *c) {
     frame->services = &services;
     frame->fault = (qn__fault){0};
     frame->runtime = c;
+    frame->device = c->options.device;
     int32_t kind = poll(&c->frame);
     if (kind) return report_fault(c, kind);
     if (watched) {

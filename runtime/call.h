@@ -46,10 +46,11 @@ typedef enum qn__call_status {
     QN__CALL_MEMORY,    /* no memory for outputs or temporaries */
     QN__CALL_FAULT,     /* the kernel raised a run-time error: see fault */
     QN__CALL_CANCELLED,
-    QN__CALL_DEADLINE
+    QN__CALL_DEADLINE,
+    QN__CALL_DEVICE     /* the device failed: options->device says how */
 } qn__call_status;
 
-enum { QN__CALL_TEXT = 320 };
+enum { QN__CALL_TEXT = 960 };
 
 typedef struct qn__call_result {
     qn__call_status status;
@@ -68,6 +69,7 @@ typedef struct qn__call_options {
     void *const *externs;            /* host functions, in the order of image->externs; may be NULL when there are none */
     const volatile int32_t *cancel;  /* not 0 ends the call with CANCELLED; may be NULL; another thread stores to it */
     uint64_t deadline;               /* CLOCK_MONOTONIC in ns at which the call ends with DEADLINE; 0: none */
+    struct qn__device_call *device;  /* for engines with memory of their own; may be NULL */
     bool timed;                      /* measure run_nanoseconds: two looks at the clock, which is half of what a small call costs */
 } qn__call_options;
 

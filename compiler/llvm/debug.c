@@ -90,9 +90,11 @@ static void go_to(qn__emitter *e, uint32_t location) {
     LLVMSetCurrentDebugLocation2(e->builder, d->location);
 }
 
-void qn__debug_at(qn__emitter *e, const qn__instr *instr) {
-    if (e->debug) go_to(e, instr->location);
+void qn__debug_place(qn__emitter *e, uint32_t location) {
+    if (e->debug) go_to(e, location);
 }
+
+void qn__debug_at(qn__emitter *e, const qn__instr *instr) { qn__debug_place(e, instr->location); }
 
 void *qn__debug_enter(qn__emitter *e, const qn__instr *stage) {
     struct qn__debug *d = e->debug;

@@ -40,6 +40,7 @@ typedef enum qn_status {
     QN_IO = 4,        /* a file cannot be read or written, or its content is malformed */
     QN_RESOURCE = 5,  /* out of memory, or a limit */
     QN_STOPPED = 6,   /* cancelled, or past its deadline */
+    QN_DEVICE = 7,    /* a device is missing, is not suitable, or failed: message says what, and what to do */
     QN_INTERNAL = 70, /* a defect of Quern */
 } qn_status;
 
@@ -68,7 +69,7 @@ const char *qn_status_text(qn_status status);
 
 /* ---- contexts: one compiler and one set of devices; usually one per process ---- */
 typedef struct qn_context qn_context;
-typedef enum qn_engine { QN_ENGINE_AUTO, QN_ENGINE_INTERP, QN_ENGINE_CPU } qn_engine;
+typedef enum qn_engine { QN_ENGINE_AUTO, QN_ENGINE_INTERP, QN_ENGINE_CPU, QN_ENGINE_CUDA } qn_engine;
 
 typedef struct qn_diagnostic {
     const char *code;     /* "E0301" */
@@ -89,6 +90,7 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     qn_engine engine;               /* AUTO: cpu */
     const char *cpu;                /* LLVM's name of the processor; NULL: this machine's */
     const char *cpu_features;       /* such as "+avx2,-avx512f"; NULL: what the processor has */
+    uint32_t device;                /* of engine CUDA: which, from 0 */
     uint32_t vector_width;          /* lanes per vector operation; 0: chosen per stage, 1: scalar code */
     qn_allocator allocator;         /* for array data; all NULL: the C library's */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
