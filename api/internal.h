@@ -106,6 +106,7 @@ struct qn_array {
     int64_t shape[QN_MAX_RANK];
     int64_t strides[QN_MAX_RANK];
     size_t bytes;
+    qn__cuda_device *device; /* where the data lies, or that pinned it; NULL: the host */
 };
 
 /* An engine as the API sees it: how IR becomes its image, and who runs that. */
@@ -128,9 +129,10 @@ static inline qn_status qn__failure(const char *message) {
     return strcmp(message, "LLVM knows no such processor") == 0 ? QN_USAGE : QN_INTERNAL;
 }
 
-/* cuda.c. The driver, opened when needed; the context's device. NULL with *error. */
-qn__cuda *qn__context_cuda(qn_context *context, qn_error *error);
-qn__cuda_device *qn__context_device(qn_context *context, qn_error *error);
+/* cuda.c. The driver, and a device of it, opened when needed. */
+qn_status qn__context_cuda(qn_context *context, qn__cuda **cuda, qn_error *error);
+qn_status qn__context_device(qn_context *context, uint32_t index, qn__cuda_device **device, qn_error *error);
+qn_status qn__cuda_error_record(const qn__cuda_error *failed, qn_error *error);
 qn_status qn__cuda_status(qn__cuda_failure failure);
 bool qn__emit_ptx(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message);
 bool qn__describe_ptx(qn_context *context, qn__text *out); /* what decides the code, for cache keys */
@@ -169,12 +171,14 @@ void qn__queue_end(qn_context *context);
  * ran out, whatever else was said, else QN_SOURCE. */
 qn_status qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
 
-/* One tensor as an argument of the runtime; checks type, rank, device and strides. */
-qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, qn__argument *out, qn_error *error);
+/* One tensor as an argument of the runtime; checks type, rank, device and strides. device: the CUDA device that it is for, or NULL. */
+qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, const qn__cuda_device *device, qn__argument *out, qn_error *error);
 /* A failed call as an error record. */
 qn_status qn__call_error(const qn__call_result *result, qn_error *error);
 
-/* An array that takes over what a call allocated. NULL when there is no memory (the data is then still the argument's). */
-qn_array *qn__array_adopt(qn_context *context, qn__argument *argument);
+/* An array that takes over what a call allocated, on the device where the argument lies there. NULL when there is no memory (the data is then still the argument's). */
+qn_array *qn__array_adopt(qn_context *context, qn__argument *argument, qn__cuda_device *device);
+/* arrays.c: what an argument holds that a call allocated. */
+void qn__argument_drop(const qn_context *context, qn__argument *argument, qn__cuda_device *device);
 
 #endif

@@ -173,13 +173,14 @@ static qn_status compile(qn_kernel *kernel, bool tiers, qn_error *error) {
     const qn__engine_row *row = qn__engine_row_of(kernel->engine);
     const char *message = "unknown reason";
     kernel->times.parse_ms = kernel->module->parse_ms;
-    qn__cuda_device *device = row->device ? qn__context_device(kernel->module->context, error) : NULL;
-    if (row->device && !device) return error ? error->status : QN_DEVICE;
-    qn_status status = make_image(kernel, &row, tiers, error);
+    qn_context *context = kernel->module->context;
+    qn__cuda_device *device = NULL;
+    qn_status status = row->device ? qn__context_device(context, context->options.device, &device, error) : QN_OK;
+    if (status == QN_OK) status = make_image(kernel, &row, tiers, error);
     if (status != QN_OK) return status;
     if (row->device) return load_on(kernel, device, error);
     const uint64_t start = qn__now();
-    qn__loader *loader = row->native ? qn__context_loader(kernel->module->context, &message) : NULL;
+    qn__loader *loader = row->native ? qn__context_loader(context, &message) : NULL;
     if (row->native && !loader) return qn__error(error, qn__failure(message), "the JIT cannot start: %s", message);
     if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
         return qn__error(error, qn__failure(message), "%s: %s", row->name, message);

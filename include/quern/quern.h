@@ -133,6 +133,22 @@ const char *qn_module_input_name(const qn_module *module, const char *kernel, si
 const char *qn_module_extern_name(const qn_module *module, size_t index);
 qn_status qn_module_register(qn_module *module, const char *name, void (*function)(void), qn_error *error);
 
+/* ---- devices ---- */
+/* What a CUDA device is; kernels with engine CUDA run on the context's (qn_context_options.device). */
+typedef struct qn_device {
+    char name[128];
+    uint32_t index, count;         /* its number, and how many there are */
+    uint32_t compute_capability;   /* times 10: 90 is sm_90 */
+    uint32_t processors;           /* multiprocessors */
+    uint64_t memory_bytes, free_bytes;
+    double bandwidth;              /* of its memory in GB/s, as clock and bus have it; 0: unknown */
+    uint32_t driver_version;       /* the CUDA version of the driver: 12040 is 12.4 */
+    uint32_t ptx_version;          /* newest PTX ISA that it takes: 84 is 8.4 */
+    char library[256];             /* the driver's, as it was opened */
+} qn_device;
+/* Opens the driver when needed. QN_DEVICE with a message that says what is missing. Thread-safe. */
+qn_status qn_device_describe(qn_context *context, uint32_t index, qn_device *device, qn_error *error);
+
 /* ---- kernels: one specialisation, compiled for one engine ---- */
 typedef struct qn_kernel qn_kernel;
 
@@ -204,6 +220,12 @@ qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel);
 typedef struct qn_array qn_array;
 /* Row-major, zeroed; shape has rank entries. QN_USAGE for a bad type, rank or negative extent. */
 qn_status qn_array_create(qn_context *context, qn_type type, size_t rank, const int64_t *shape, qn_array **array, qn_error *error);
+/* The same on a device: kDLCPU, kDLCUDA (device_id: which), or kDLCUDAHost (pinned memory of the host, which devices copy at full speed). QN_DEVICE when there is no
+ * such device or it fails, QN_RESOURCE when it has no memory. */
+qn_status qn_array_create_on(qn_context *context, DLDevice device, qn_type type, size_t rank, const int64_t *shape, qn_array **array, qn_error *error);
+/* A row-major copy of any tensor on another device, or on the same one: host to device, device to host, within a device; between two devices through the host. */
+qn_status qn_array_from(qn_context *context, const DLTensor *tensor, DLDevice device, qn_array **array, qn_error *error);
+qn_status qn_array_to(const qn_array *array, DLDevice device, qn_array **copy, qn_error *error);
 void qn_array_destroy(qn_array *array);
 const DLTensor *qn_array_tensor(const qn_array *array); /* borrowed, valid while the array lives */
 
@@ -211,11 +233,15 @@ const DLTensor *qn_array_tensor(const qn_array *array); /* borrowed, valid while
 typedef struct qn_call_options { /* zero-initialise */
     double deadline_ms;          /* stop after so long with QN_STOPPED; 0: never */
     const volatile int32_t *cancel; /* stop soon after this becomes non-zero; NULL: never */
+    DLDeviceType outputs;        /* where new output arrays shall lie: 0 or kDLCPU: on the host; kDLCUDA: on the kernel's device (QN_USAGE when its engine is
+                                  * another one), where they stay until qn_array_to. Scalar outputs always lie on the host */
 } qn_call_options;
 
 /* Runs the kernel. inputs: one tensor per input, scalars as rank-0 tensors of exactly the type. outputs: one entry per output,
  * in order; NULL entries are replaced by new arrays that the caller owns, others must have the right type and shape and are
- * written in place. The tensors of inout parameters are updated in place. On failure the content of outputs and inouts is
+ * written in place. The tensors of inout parameters are updated in place. A kernel with engine CUDA takes tensors of its device (kDLCUDA, kDLCUDAManaged), which it uses
+ * where they are when they are row-major, and tensors of the host (kDLCPU, kDLCUDAHost), which it copies; scalars are the host's. Work on a device tensor
+ * must have ended before the call, and the call has ended when it returns. On failure the content of outputs and inouts is
  * unspecified, newly made outputs are NULL, inputs are intact. */
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
                   size_t output_count, const qn_call_options *options, qn_error *error);

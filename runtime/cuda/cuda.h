@@ -69,4 +69,16 @@ bool qn__cuda_zero(qn__cuda_device *device, uint64_t to, size_t bytes, qn__cuda_
 bool qn__cuda_copy_strided(qn__cuda_device *device, uint32_t rank, const int64_t *extents, uint32_t bytes, uint64_t to,
                            const int64_t *to_strides, uint64_t from, const int64_t *from_strides, qn__cuda_error *error);
 
+/* Pinned memory of the host, which the device reads and writes at full speed. NULL with *error. */
+void *qn__cuda_allocate_pinned(qn__cuda_device *device, size_t bytes, qn__cuda_error *error);
+void qn__cuda_release_pinned(qn__cuda_device *device, void *memory);
+
+/* ---- calls ---- */
+struct qn__device_call;
+struct qn__space;
+/* The device's memory for a call, with what fails told to `call`. Fills in both; they must outlive the space. */
+typedef struct qn__cuda_space { qn__cuda_device *device; struct qn__device_call *call; } qn__cuda_space;
+void qn__cuda_space_of(qn__cuda_space *self, struct qn__space *space);
+void qn__cuda_tell(struct qn__device_call *call, const qn__cuda_error *error);
+
 #endif
