@@ -142,7 +142,7 @@ cli_crossing cli_crossover(const double *x, const double *a, const double *b, si
 void cli_time_text(char text[32], double ms) {
     const double ns = ms * 1e6;
     if (ns < 999.5) snprintf(text, 32, "%.0f ns", ns);
-    else if (ns < 999.5e3) snprintf(text, 32, "%#.4g us", ns * 1e-3);
-    else if (ns < 999.5e6) snprintf(text, 32, "%#.4g ms", ms);
+    else if (ns < 999.95e3) snprintf(text, 32, "%#.4g us", ns * 1e-3);
+    else if (ns < 999.95e6) snprintf(text, 32, "%#.4g ms", ms);
     else snprintf(text, 32, "%#.4g s", ms * 1e-3);
 }
