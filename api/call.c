@@ -136,9 +136,9 @@ static qn_status hand_over(qn_context *context, const qn__loaded *loaded, const 
 /* What a call needs that runs on a device. */
 typedef struct device_side { qn__device_call call; qn__cuda_space memory; qn__space space; } device_side;
 
-static void set_device(device_side *there, qn__cuda_device *device, qn__call_options *run) {
+static void set_device(device_side *there, qn__cuda_device *device, bool timed, qn__call_options *run) {
     there->call.where = NULL; /* field by field: the text is long */
-    there->call.timed = false;
+    there->call.timed = timed;
     there->call.on_span = NULL;
     there->call.failure = 0;
     there->call.out_of_memory = false;
@@ -148,8 +148,51 @@ static void set_device(device_side *there, qn__cuda_device *device, qn__call_opt
     run->space = &there->space;
 }
 
+/* Who listens to the spans of a call on a device, and when the call began. */
+typedef struct listener { const qn_call_options *options; const qn__device_call *call; uint64_t began; } listener;
+
+static double between(uint64_t from, uint64_t to) { return (double)(int64_t)(to - from) * 1e-6; }
+
+static void hear(void *user, const qn__device_span *span) {
+    const listener *l = user;
+    static const qn_span_kind kinds[] = {[QN__SPAN_IN] = QN_SPAN_COPY_IN, [QN__SPAN_COMPUTE] = QN_SPAN_COMPUTE, [QN__SPAN_OUT] = QN_SPAN_COPY_OUT};
+    const qn_span heard = {kinds[span->kind], span->name, between(l->began, l->call->began) + span->start_ms, span->ms, span->bytes};
+    l->options->on_span(l->options->user, &heard);
+}
+
+/* What was measured, to whoever asked. */
+static void tell(qn_kernel *kernel, const qn__loaded *loaded, const qn_call_options *options, const qn__call_result *result, const qn__device_call *there,
+                 uint64_t began) {
+    qn_call_profile p = {.engine = loaded->engine == &qn__engine_interp ? QN_ENGINE_INTERP : kernel->engine, .total_ms = between(began, qn__now())};
+    const qn_compile_times t = qn_kernel_compile_times(kernel);
+    p.compile_ms = t.parse_ms + t.check_ms + t.lower_ms + t.passes_ms + t.emit_ms + t.load_ms;
+    p.fallback = kernel->engine != kernel->wanted;
+    snprintf(p.why, sizeof p.why, "%s", kernel->why);
+    if (there) {
+        p.device = qn__cuda_ordinal(loaded->device);
+        p.copy_in_ms = there->in_ms;
+        p.compute_ms = there->compute_ms;
+        p.copy_out_ms = there->out_ms;
+        p.bytes_in = there->bytes_in;
+        p.bytes_out = there->bytes_out;
+        p.launches = there->launches;
+        p.waits = there->waits;
+    } else {
+        p.compute_ms = (double)result->run_nanoseconds * 1e-6;
+        p.bytes_in = p.bytes_out = result->packed_bytes;
+    }
+    if (options->profile) {
+        *options->profile = p;
+        qn__profile_call(kernel, &p);
+    }
+    if (!options->on_span) return;
+    const char *name = kernel->image.signature->name;
+    if (!there) options->on_span(options->user, &(qn_span){QN_SPAN_COMPUTE, name, p.total_ms > p.compute_ms ? (p.total_ms - p.compute_ms) / 2 : 0, p.compute_ms, 0});
+    options->on_span(options->user, &(qn_span){QN_SPAN_CALL, name, 0, p.total_ms, 0});
+}
+
 static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLTensor *const *inputs, qn_array **outputs,
-                           const qn_call_options *options, qn_error *error) {
+                           const qn_call_options *options, bool *device_failed, qn_error *error) {
     qn_context *context = kernel->module->context;
     const qn__signature *s = kernel->image.signature;
     const qn__loaded *loaded = atomic_load_explicit(&kernel->current, memory_order_acquire);
@@ -166,10 +209,34 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
     }
     qn__call_result result;
     device_side there;
-    if (loaded->device) set_device(&there, loaded->device, &run);
-    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK)
+    const bool timed = options && (options->profile || options->on_span);
+    const listener ear = {options, &there.call, timed ? qn__now() : 0};
+    run.timed = timed;
+    if (loaded->device) set_device(&there, loaded->device, timed, &run);
+    if (loaded->device && options && options->on_span) {
+        there.call.on_span = hear;
+        there.call.user = (void *)(uintptr_t)&ear;
+    }
+    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK) {
+        *device_failed = loaded->device && there.call.failure;
         return qn__call_error(&result, error);
-    return hand_over(context, loaded, s, arguments, outputs, error);
+    }
+    status = hand_over(context, loaded, s, arguments, outputs, error);
+    if (timed && status == QN_OK) tell(kernel, loaded, options, &result, loaded->device ? &there.call : NULL, ear.began);
+    return status;
+}
+
+qn_status qn__call_once(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, bool *device_failed,
+                        qn_error *error) {
+    const uint32_t count = kernel->image.signature->parameter_count;
+    qn__argument small[SMALL];
+    *device_failed = false;
+    if (count <= SMALL) return call_with(kernel, small, inputs, outputs, options, device_failed, error);
+    qn__argument *arguments = calloc(count, sizeof *arguments);
+    if (!arguments) return qn__error(error, QN_RESOURCE, "out of memory");
+    const qn_status status = call_with(kernel, arguments, inputs, outputs, options, device_failed, error);
+    free(arguments);
+    return status;
 }
 
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
@@ -183,14 +250,10 @@ qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input
         return qn__error(error, QN_USAGE, "%s has %u outputs, room for %zu was given", s->name, expected, output_count);
     qn__no_error(error);
     qn_status quick;
-    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0))) &&
+    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0) && !options->profile && !options->on_span && !options->outputs)) &&
         qn__quick_call(kernel, inputs, outputs, error, &quick))
         return quick;
-    qn__argument small[SMALL];
-    if (s->parameter_count <= SMALL) return call_with(kernel, small, inputs, outputs, options, error);
-    qn__argument *arguments = calloc(s->parameter_count, sizeof *arguments);
-    if (!arguments) return qn__error(error, QN_RESOURCE, "out of memory");
-    const qn_status status = call_with(kernel, arguments, inputs, outputs, options, error);
-    free(arguments);
-    return status;
+    bool device_failed;
+    if (kernel->loaded.device) return qn__call_guarded(kernel, inputs, outputs, options, error);
+    return qn__call_once(kernel, inputs, outputs, options, &device_failed, error);
 }

@@ -40,6 +40,8 @@ struct qn_context {
     qn__profile *profile;          /* NULL: not profiled */
     qn__cache *cache;              /* opened with the first native kernel; NULL: none */
     bool cache_opened;
+    pthread_mutex_t counting;      /* guards statistics */
+    qn_statistics statistics;
     qn__cuda *cuda;                /* opened with the first kernel for it; guarded by mutex */
     qn__queue queue;
     struct qn__pool *pool;         /* threads of launches; made with the first */
@@ -98,6 +100,11 @@ struct qn_kernel {
     pthread_mutex_t memory;        /* guards the memory of `compiled` while the kernel is in use */
     qn__tier tier;
     qn_function function;          /* the typed function; NULL until it is asked for */
+    qn_engine wanted;              /* the engine asked for, AUTO resolved */
+    char why[256];                 /* why `engine` */
+    pthread_mutex_t profiling;     /* guards profile and fallback */
+    qn_kernel_profile profile;
+    qn_kernel *fallback;           /* for another engine, made when the device first failed in a call */
 };
 
 struct qn_array {
@@ -160,6 +167,15 @@ void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded);
 /* quick.c: the short way of qn_call. False when the call is not for it; then nothing has happened. */
 void qn__quick_plan(qn_kernel *kernel);
 bool qn__quick_call(const qn_kernel *kernel, const DLTensor *const *inputs, qn_array *const *outputs, qn_error *error, qn_status *status);
+/* profile.c */
+void qn__count_failure(qn_context *context, const char *why, bool kernel, bool call);
+void qn__profile_call(qn_kernel *kernel, const qn_call_profile *profile);
+/* fallback.c. The call, and where the device fails and the context allows it, the call on another engine. */
+qn_status qn__call_guarded(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, qn_error *error);
+/* call.c: checked arguments, one engine. *device_failed: it was the device, the arguments are as they were but for outputs. */
+qn_status qn__call_once(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, bool *device_failed,
+                        qn_error *error);
+
 /* Unloads, but not from a loader that a fork left behind. */
 void qn__kernel_drop(const qn_kernel *kernel, qn__loaded *loaded);
 /* In a child process: makes the locks that the parent's worker may hold anew. Everything that meets the worker calls it first. */

@@ -113,7 +113,6 @@ CUresult cuDriverGetVersion(int *version) {
     em_settings settings = {0};
     if (em__driver.state == EM_UNINITIALISED) {
         if (!em_settings_read(&settings)) return em_leave(CUDA_ERROR_INVALID_VALUE);
-        free(settings.missing);
     } else {
         settings.driver = em__driver.settings.driver;
     }
@@ -165,6 +164,7 @@ static bool hidden(const char *name) {
 
 CUresult cuGetProcAddress_v2(const char *symbol, void **function, int version, uint64_t flags, CUdriverProcAddressQueryResult *status) {
     if (!symbol || !function || flags & ~(uint64_t)3 || flags == 3) return CUDA_ERROR_INVALID_VALUE;
+    if (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) return CUDA_ERROR_NOT_SUPPORTED;
     int best = 0;
     bool known = false;
     entry_function found = NULL;
@@ -216,7 +216,7 @@ __attribute__((destructor)) static void shut_down(void) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += 2;
-        while (em__driver.workers && !pthread_cond_timedwait(&em__changed, &em__lock, &until)) continue;
+        while (!em__in_callback && em__driver.workers && !pthread_cond_timedwait(&em__changed, &em__lock, &until)) continue;
     }
     pthread_mutex_unlock(&em__lock);
 }

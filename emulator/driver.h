@@ -131,6 +131,7 @@ typedef struct em_kernel {
     const em_function *function;
     uint32_t grid[3], block[3], dynamic_shared;
     void *parameters;            /* owned */
+    bool fails, last;            /* on request: it fails, the context ends with it */
 } em_kernel;
 typedef struct em_side {
     uint64_t address;
@@ -159,6 +160,7 @@ typedef struct em_work {
 } em_work;
 bool em_work_clone(em_work *copy, const em_work *work); /* false: no memory, *copy is empty */
 void em_work_clear(em_work *work);               /* frees what it owns */
+void em_work_number(em_work *work);              /* launches that fail on request are counted in the order of the calls */
 void em_work_run(em_context *context, em_work *work); /* gives up the lock meanwhile; an error goes to the context */
 
 /* Streams and operations */

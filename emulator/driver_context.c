@@ -178,6 +178,14 @@ CUresult cuCtxCreate_v2(CUcontext *handle, unsigned int flags, CUdevice device) 
     return em_leave(CUDA_SUCCESS);
 }
 
+CUresult cuCtxCreate_v3(CUcontext *handle, void *affinities, int count, unsigned int flags, CUdevice device) {
+    return affinities || count ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY : cuCtxCreate_v2(handle, flags, device);
+}
+
+CUresult cuCtxCreate_v4(CUcontext *handle, void *parameters, unsigned int flags, CUdevice device) {
+    return parameters ? CUDA_ERROR_NOT_SUPPORTED : cuCtxCreate_v2(handle, flags, device);
+}
+
 CUresult cuCtxDestroy_v2(CUcontext handle) {
     CUresult result = em_enter_driver();
     if (result) return result;

@@ -109,9 +109,13 @@ static CUresult allocate(em_context *context, em_kind kind, size_t size, em_pool
     return CUDA_SUCCESS;
 }
 
-/* New memory is all ones, so that nobody can rely on zeros: NaN, -1, an index that is out of bounds. */
+/* New memory is all ones, so that nobody can rely on zeros: NaN, -1, an index that is out of bounds. Of much memory only both ends are. */
 static void fill(const em_allocation *allocation) {
-    if (em__driver.settings.fill && !allocation->registered) memset((void *)(uintptr_t)allocation->address, 0xff, allocation->size);
+    if (!em__driver.settings.fill || allocation->registered) return;
+    char *data = (char *)(uintptr_t)allocation->address;
+    size_t much = (size_t)64 << 20, end = (size_t)1 << 20;
+    memset(data, 0xff, allocation->size > much ? end : allocation->size);
+    if (allocation->size > much) memset(data + allocation->size - end, 0xff, end);
 }
 
 CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *pool, em_allocation **allocation) {

@@ -157,6 +157,7 @@ static CUresult queue(em_stream *stream, em_work *work, em_op *wait, bool waited
     }
     op->work = *work;
     *work = (em_work){0};
+    em_work_number(&op->work);
     if (stream->last_queued) stream->last_queued->next = op;
     else stream->first = op;
     stream->last_queued = op;
@@ -239,7 +240,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
     if (result) return result;
     result = em_capture_sync(stream);
     if (result) return em_leave(result);
-    if (stream->last && stream == stream->object.context->legacy) { /* also for what an operation queued now would wait for */
+    if (stream == stream->object.context->legacy) { /* also for what an operation queued now would wait for */
         em_work nothing = {.kind = EM_WORK_NOTHING};
         return em_leave(em_submit_and_wait(stream, &nothing));
     }
@@ -257,7 +258,11 @@ CUresult cuStreamQuery(CUstream handle) {
     CUresult result = enter_stream(handle, &context, &stream);
     if (result) return result;
     result = em_capture_sync(stream);
-    return em_leave(result ? result : stream->first ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
+    if (result) return em_leave(result);
+    bool legacy = stream == stream->object.context->legacy, working = stream->first != NULL;
+    for (const em_stream *other = stream->object.context->streams; legacy && other; other = other->next)
+        working |= blocking(other) && other->first;
+    return em_leave(working ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
 }
 
 CUresult cuStreamGetCtx(CUstream handle, CUcontext *owner) {

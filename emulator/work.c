@@ -29,6 +29,13 @@ bool em_work_clone(em_work *copy, const em_work *work) {
     return true;
 }
 
+void em_work_number(em_work *work) {
+    for (size_t i = 0; i < work->count; i++) em_work_number(&work->items[i]);
+    if (work->kind != EM_WORK_KERNEL) return;
+    work->kernel.fails = em_requested(EM_REQUEST_LAUNCH);
+    work->kernel.last = em_requested(EM_REQUEST_STICKY);
+}
+
 static CUresult result_of(em_fault_kind kind) {
     switch (kind) {
     case EM_FAULT_NONE: return CUDA_SUCCESS;
@@ -36,9 +43,8 @@ static CUresult result_of(em_fault_kind kind) {
     case EM_FAULT_MISALIGNED: return CUDA_ERROR_MISALIGNED_ADDRESS;
     case EM_FAULT_SHARED: return CUDA_ERROR_ILLEGAL_ADDRESS;
     case EM_FAULT_ASSERT: return CUDA_ERROR_ASSERT;
-    case EM_FAULT_TRAP: return CUDA_ERROR_ILLEGAL_INSTRUCTION;
     case EM_FAULT_LOOP: return CUDA_ERROR_LAUNCH_TIMEOUT;
-    case EM_FAULT_RACE: case EM_FAULT_UNINITIALISED: case EM_FAULT_BARRIER: case EM_FAULT_CANCELLED: break;
+    case EM_FAULT_TRAP: case EM_FAULT_RACE: case EM_FAULT_UNINITIALISED: case EM_FAULT_BARRIER: case EM_FAULT_CANCELLED: break;
     }
     return CUDA_ERROR_LAUNCH_FAILED;
 }
@@ -52,7 +58,7 @@ static void fail(em_context *context, CUresult error, const char *text) {
 }
 
 static void run_kernel(em_context *context, const em_kernel *kernel) {
-    if (em_requested(EM_REQUEST_LAUNCH)) {
+    if (kernel->fails) {
         fail(context, CUDA_ERROR_LAUNCH_FAILED, "on request (launch)");
         return;
     }
@@ -67,7 +73,7 @@ static void run_kernel(em_context *context, const em_kernel *kernel) {
     pthread_mutex_lock(&em__lock);
     if (!fine && context->error) return; /* cancelled by the error that came first */
     if (!fine) fail(context, result_of(fault.kind), fault.text);
-    if (em_requested(EM_REQUEST_STICKY)) fail(context, CUDA_ERROR_ECC_UNCORRECTABLE, "on request (sticky)");
+    if (kernel->last) fail(context, CUDA_ERROR_ECC_UNCORRECTABLE, "on request (sticky)");
 }
 
 /* The bytes from a side's first to its last. */
@@ -101,7 +107,8 @@ static void run_copy(em_context *context, em_copy *copy) {
     }
     em_stats *statistics = &em__driver.statistics;
     statistics->copies++;
-    *(copy->from.host ? &statistics->bytes_in : copy->to.host ? &statistics->bytes_out : &statistics->bytes_between) += bytes;
+    if (copy->from.host != copy->to.host) *(copy->from.host ? &statistics->bytes_in : &statistics->bytes_out) += bytes;
+    else if (!copy->from.host) statistics->bytes_between += bytes;
     if (copy->staged) copy->from.address = (uint64_t)(uintptr_t)copy->staged;
     pthread_mutex_unlock(&em__lock);
     move(copy);

@@ -151,6 +151,9 @@ static LLVMValueRef make_function(qn__gpu *g, const qn__unit *unit, const char *
     char block[64];
     snprintf(block, sizeof block, "%u,%u,%u", unit->block[0], unit->block[1], unit->block[2]);
     text_attribute(g, function, "nvvm.reqntid", block);
+    if (!unit->resident) return function;
+    snprintf(block, sizeof block, "%u", unit->resident);
+    text_attribute(g, function, "nvvm.minctasm", block);
     return function;
 }
 

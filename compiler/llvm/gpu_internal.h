@@ -22,6 +22,7 @@ typedef struct qn__unit {
     qn__growing device;            /* qn__value: read from device slots */
     const char *what;              /* for the entry's name */
     uint32_t block[3], fixed_grid, location;
+    uint32_t resident;             /* blocks that shall fit on a multiprocessor: bounds the registers; 0: as it comes */
 } qn__unit;
 
 typedef struct qn__unit_argument {
@@ -158,6 +159,8 @@ void qn__box_point(qn__gpu *g, const qn__instr *instr, qn__box *box, LLVMValueRe
 /* ---- gpu_points.c, gpu_reduce.c, ...: stages ---- */
 void qn__gpu_box(qn__gpu *g, const qn__instr *instr);         /* all points of a parallel or keep that this thread has */
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_plain(qn__gpu *g, const qn__instr *instr);       /* a parallel whatever it is, by loops over its points */
+bool qn__gpu_contraction(qn__gpu *g, const qn__instr *stage); /* a parallel as a matrix product; false: it is none that is known here */
 void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr);    /* reduce or scan by one thread, with the CPU's code */
 void qn__gpu_reduce(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);                 /* qn__platform.accumulate */
@@ -167,6 +170,10 @@ bool qn__gpu_ordered(qn__gpu *g, const qn__instr *instr, qn__mode mode); /* a pa
 bool qn__gpu_note(qn__gpu *g, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);
 void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_push(qn__emitter *e, const qn__instr *instr);    /* qn__platform.push */
+
+static inline qn__region_ref qn__region_of_value(const qn__ir *ir, qn__value v) {
+    return ir->values[v].instr ? ir->instrs[ir->values[v].instr].region : ir->values[v].region;
+}
 
 static inline qn__gpu *qn__gpu_of(qn__emitter *e) { return e->gpu; }
 

@@ -225,6 +225,10 @@ static qn__mode plan_mode(qn__gpu *g, const qn__instr *instr) {
 }
 
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
+    if (!qn__gpu_contraction(g, instr)) qn__gpu_plain(g, instr);
+}
+
+void qn__gpu_plain(qn__gpu *g, const qn__instr *instr) {
     uint32_t rank = (uint32_t)instr->imm;
     qn__unit unit;
     qn__mode mode = rank == 0 ? QN__MODE_UNIFORM : plan_mode(g, instr);

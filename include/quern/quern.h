@@ -96,6 +96,8 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
     const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
     uint64_t cache_limit;           /* bytes that the cache's folder may hold; 0: 256 MiB */
+    bool fallback;                  /* a kernel that engine CUDA cannot compile or run is run by CPU, one that CPU cannot compile by INTERP. Never silent:
+                                     * qn_context_statistics counts it, profiles say why. false: such failures are errors */
     bool debug;                     /* native code for debuggers: scalar, not optimised, with lines and variables for gdb; the same bits */
     bool profile;                   /* native code is made known to Linux's perf: /tmp/perf-PID.map and a jitdump file with source lines, see docs/api.md;
                                      * same code, never from the cache. QN_IO from qn_context_create when the files cannot be written; what cannot
@@ -107,6 +109,15 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
 
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error);
 void qn_context_destroy(qn_context *context);
+
+/* What went another way than asked. */
+typedef struct qn_statistics {
+    uint64_t fallback_kernels;      /* compiled for another engine than asked */
+    uint64_t fallback_calls;        /* run by another engine after the device failed */
+    uint64_t device_failures;       /* of calls: QN_DEVICE, or no memory on the device */
+    char last_failure[256];         /* the newest reason; "" when there is none */
+} qn_statistics;
+void qn_context_statistics(const qn_context *context, qn_statistics *statistics);
 
 /* ---- modules: one source text and its imports, parsed ---- */
 typedef struct qn_module qn_module;
@@ -229,12 +240,44 @@ qn_status qn_array_to(const qn_array *array, DLDevice device, qn_array **copy, q
 void qn_array_destroy(qn_array *array);
 const DLTensor *qn_array_tensor(const qn_array *array); /* borrowed, valid while the array lives */
 
+/* ---- profiles ---- */
+/* What one call took. Times of a device are its own, from events; compute_ms of another engine is that of the kernel itself. */
+typedef struct qn_call_profile {
+    qn_engine engine;            /* that ran it */
+    uint32_t device;             /* of CUDA */
+    bool fallback;               /* not the engine that was asked for */
+    char why[256];               /* why this engine */
+    double compile_ms;           /* making the kernel, once: all of qn_compile_times */
+    double copy_in_ms, compute_ms, copy_out_ms, total_ms; /* total: of qn_call */
+    uint64_t bytes_in, bytes_out; /* copied to and from the device; on other engines both are what was packed */
+    uint64_t launches, waits;    /* of a device: kernels started, times that the host waited */
+} qn_call_profile;
+
+/* A piece of work of a call, for timelines. */
+typedef enum qn_span_kind { QN_SPAN_CALL, QN_SPAN_COPY_IN, QN_SPAN_COMPUTE, QN_SPAN_COPY_OUT } qn_span_kind;
+typedef struct qn_span {
+    qn_span_kind kind;
+    const char *name;            /* of the kernel, the array, or the device's function; valid during the callback */
+    double start_ms, ms;         /* start: since the call began */
+    uint64_t bytes;              /* copied */
+} qn_span;
+
+/* The sums over all calls of a kernel that asked for a profile. Thread-safe. */
+typedef struct qn_kernel_profile {
+    uint64_t calls, fallbacks, launches, bytes_in, bytes_out;
+    double copy_in_ms, compute_ms, copy_out_ms, total_ms;
+} qn_kernel_profile;
+qn_kernel_profile qn_kernel_profiled(const qn_kernel *kernel);
+
 /* ---- calls ---- */
 typedef struct qn_call_options { /* zero-initialise */
     double deadline_ms;          /* stop after so long with QN_STOPPED; 0: never */
     const volatile int32_t *cancel; /* stop soon after this becomes non-zero; NULL: never */
     DLDeviceType outputs;        /* where new output arrays shall lie: 0 or kDLCPU: on the host; kDLCUDA: on the kernel's device (QN_USAGE when its engine is
                                   * another one), where they stay until qn_array_to. Scalar outputs always lie on the host */
+    qn_call_profile *profile;    /* filled in when the call succeeds; NULL: not measured (events on a device cost microseconds) */
+    void (*on_span)(void *user, const qn_span *span); /* called by the calling thread during and at the end of the call; NULL: none */
+    void *user;
 } qn_call_options;
 
 /* Runs the kernel. inputs: one tensor per input, scalars as rank-0 tensors of exactly the type. outputs: one entry per output,

@@ -155,6 +155,7 @@ static int32_t start(const qn__loaded *program, qn__frame *frame, qn__device_cal
     run.plan = program->image->plan;
     run.frame = frame;
     run.call = call;
+    call->began = 0;
     call->bytes_in = call->bytes_out = call->launches = call->waits = 0;
     call->in_ms = call->compute_ms = call->out_ms = 0;
     call->failure = 0;

@@ -2,7 +2,11 @@
 #ifndef TESTS_EMULATOR_DRIVER_H
 #define TESTS_EMULATOR_DRIVER_H
 
+#ifdef EM_PLAIN
+#include "tests/emulator/plain.h"
+#else
 #include <criterion/criterion.h>
+#endif
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -11,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "emulator/cuda.h"
