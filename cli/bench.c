@@ -24,7 +24,8 @@ typedef struct row {
 
 static int count_work(cli_bench_run *b, row *r) {
     qn_error error;
-    cli_bench_restore(b);
+    const int restored = cli_bench_restore(b);
+    if (restored != QN_OK) return restored;
     if (qn_count(b->kernel, b->inputs, b->input_count, &r->counts, &error) != QN_OK) return cli_report(&error, b->colour);
     return QN_OK;
 }

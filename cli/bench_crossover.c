@@ -6,6 +6,8 @@
 #include "cli/sizes.h"
 #include "cli/svg.h"
 
+#include "runtime/cuda/cuda.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +20,7 @@ typedef struct curve {
     char name[48];
     qn_engine engine;
     uint32_t device;
+    bool resident;                                        /* the arrays lie on the device: no copies */
     double median[CLI_MAX_SIZES], minimum[CLI_MAX_SIZES]; /* ms; NaN: not measured */
     uint64_t ended;                                       /* the last size measured when larger ones were left out, else 0 */
 } curve;
@@ -53,6 +56,7 @@ static int measure_point(const crossover *c, const cli_options *options, curve *
     double first_ms = 0;
     int status = cli_prepare(&call, options, v->engine, v->device);
     if (status == QN_OK) status = cli_bench_begin(&b, options, call.kernel, call.input_list, call.input_count);
+    if (status == QN_OK && v->resident) status = cli_bench_to_device(&b, call.context, v->device);
     cli_pool_keep(c->pool, b.existential);
     if (status == QN_OK) status = cli_bench_once(&b, &first_ms);
     if (status == QN_OK) status = cli_bench_results(&b, results);
@@ -174,7 +178,8 @@ static void print_json(qn__text *out, const crossover *c) {
     for (size_t k = 0; k < c->size_count; k++) qn__text_format(out, "%s%" PRIu64, k ? ", " : "", c->sizes[k]);
     qn__text_add_string(out, "], \"series\": [");
     for (size_t i = 0; i < c->curve_count; i++) {
-        qn__text_format(out, "%s{\"name\": \"%s\", \"engine\": \"%s\", \"threads\": 1", i ? ",\n " : "\n ", c->curves[i].name, cli_engine_name(c->curves[i].engine));
+        qn__text_format(out, "%s{\"name\": \"%s\", \"engine\": \"%s\", \"threads\": 1, \"copies\": %s", i ? ",\n " : "\n ", c->curves[i].name, cli_engine_name(c->curves[i].engine),
+                        c->curves[i].engine == QN_ENGINE_CUDA && !c->curves[i].resident ? "true" : "false");
         json_times(out, "median_ms", c->curves[i].median, c->size_count);
         json_times(out, "min_ms", c->curves[i].minimum, c->size_count);
         qn__text_add_char(out, '}');
@@ -214,19 +219,38 @@ static int draw(const crossover *c, const char *path) {
 }
 
 /* ---- the command ---- */
+static int add_curve(crossover *c, const char *name, qn_engine engine, uint32_t device, bool resident) {
+    if (c->curve_count == MAX_CURVES) return cli_fail(QN_USAGE, "--engines: too many");
+    curve *v = &c->curves[c->curve_count++];
+    *v = (curve){.engine = engine, .device = device, .resident = resident};
+    snprintf(v->name, sizeof v->name, "%s%s", name, resident ? " without copies" : "");
+    for (size_t k = 0; k < CLI_MAX_SIZES; k++) v->median[k] = v->minimum[k] = NAN;
+    return QN_OK;
+}
+
 static int choose_curves(crossover *c, const char *list) {
     while (*list) {
         char name[16];
+        qn_engine engine;
+        uint32_t device;
         const size_t length = strcspn(list, ",");
-        if (c->curve_count == MAX_CURVES) return cli_fail(QN_USAGE, "--engines: at most %d", MAX_CURVES);
-        curve *v = &c->curves[c->curve_count++];
         snprintf(name, sizeof name, "%.*s", (int)(length < 15 ? length : 15), list);
-        if (!cli_engine(name, &v->engine, &v->device)) return QN_USAGE;
-        snprintf(v->name, sizeof v->name, "%s", name);
-        for (size_t k = 0; k < CLI_MAX_SIZES; k++) v->median[k] = v->minimum[k] = NAN;
+        if (!cli_engine(name, &engine, &device)) return QN_USAGE;
+        int status = add_curve(c, name, engine, device, false);
+        if (status == QN_OK && engine == QN_ENGINE_CUDA) status = add_curve(c, name, engine, device, true);
+        if (status != QN_OK) return status;
         list += length + (list[length] == ',');
     }
     return c->curve_count >= 2 ? QN_OK : cli_fail(QN_USAGE, "--engines: two engines at least, such as interp,cpu");
+}
+
+/* cpu,cuda where there is a device. */
+static const char *usual_engines(void) {
+    qn__cuda_error unused;
+    qn__cuda *cuda = qn__cuda_open(&unused);
+    const bool there = cuda && qn__cuda_about(cuda).device_count > 0;
+    qn__cuda_close(cuda);
+    return there ? "cpu,cuda" : "interp,cpu";
 }
 
 static int choose_sizes(crossover *c) {
@@ -259,7 +283,7 @@ int cli_bench_crossover(int argc, char **argv) {
         else options.allocator = cli_pool_allocator(c->pool);
     }
     if (status == QN_OK) status = choose_sizes(c);
-    if (status == QN_OK) status = choose_curves(c, options.engines ? options.engines : "interp,cpu");
+    if (status == QN_OK) status = choose_curves(c, options.engines ? options.engines : usual_engines());
     for (size_t k = 0; status == QN_OK && k < c->size_count; k++) status = measure_size(c, k);
     if (status == QN_OK) status = report(c);
     if (status == QN_OK && options.svg) status = draw(c, options.svg);

@@ -24,7 +24,7 @@ typedef struct transfer {
     uint64_t sizes[CLI_MAX_SIZES];
     size_t size_count;
     cli_times times[QN__CUDA_HOSTS][DIRECTIONS][CLI_MAX_SIZES]; /* runs 0: not measured */
-    char problems[QN__CUDA_HOSTS][QN__CUDA_TEXT];               /* why a kind of memory was not */
+    qn__cuda_error problems[QN__CUDA_HOSTS];                    /* why a kind of memory was not */
     qn__cuda_properties properties;
     qn__cuda_facts facts;
 } transfer;
@@ -79,7 +79,7 @@ static int measure_host(transfer *t, qn__cuda_device *device, qn__cuda_host host
         if (!same && ok) cli_fail(QN_DEVICE, "%" PRIu64 " bytes of %s memory came back from the device changed", t->sizes[k], hosts[host]);
     }
     qn__cuda_transfer_destroy(copy);
-    if (!ok) snprintf(t->problems[host], sizeof t->problems[host], "%s", error.text);
+    if (!ok) t->problems[host] = error;
     return same || !ok ? QN_OK : QN_DEVICE;
 }
 
@@ -96,9 +96,9 @@ static int measure_all(transfer *t, uint32_t ordinal) {
     }
     for (int h = 0; status == QN_OK && h < QN__CUDA_HOSTS; h++) {
         status = measure_host(t, device, (qn__cuda_host)h);
-        failed += t->problems[h][0] != 0;
+        failed += t->problems[h].text[0] != 0;
     }
-    if (status == QN_OK && failed == QN__CUDA_HOSTS) status = cli_fail(QN_DEVICE, "nothing can be copied: %s", t->problems[0]);
+    if (status == QN_OK && failed == QN__CUDA_HOSTS) status = cli_fail(status_of(&t->problems[0]), "nothing can be copied: %s", t->problems[0].text);
     qn__cuda_close(cuda);
     return status;
 }
@@ -162,7 +162,7 @@ static void print_table(qn__text *out, const transfer *t) {
     for (int d = 0; d < DIRECTIONS; d++) print_direction(out, t, d);
     for (int h = 0; h < QN__CUDA_HOSTS; h++) {
         for (int d = 0; d < DIRECTIONS; d++) print_summary(out, t, h, d);
-        if (t->problems[h][0]) qn__text_format(out, "  %s: not measured, %s\n", hosts[h], t->problems[h]);
+        if (t->problems[h].text[0]) qn__text_format(out, "  %s: not measured, %s\n", hosts[h], t->problems[h].text);
     }
 }
 
@@ -172,9 +172,9 @@ static void print_json(qn__text *out, const transfer *t) {
     qn__text_add_json_string(out, t->properties.name, strlen(t->properties.name));
     qn__text_format(out, ", \"compute_capability\": %u, \"driver_version\": %d, \"problems\": {", t->properties.sm, t->facts.driver_version);
     for (int h = 0; h < QN__CUDA_HOSTS; h++) {
-        if (!t->problems[h][0]) continue;
+        if (!t->problems[h].text[0]) continue;
         qn__text_format(out, "%s\"%s\": ", first ? "" : ", ", hosts[h]);
-        qn__text_add_json_string(out, t->problems[h], strlen(t->problems[h]));
+        qn__text_add_json_string(out, t->problems[h].text, strlen(t->problems[h].text));
         first = false;
     }
     qn__text_add_string(out, "}, \"copies\": [");
@@ -199,14 +199,16 @@ static int draw(const transfer *t, const char *path) {
     char names[CURVES][32], title[256];
     cli_series series[CURVES];
     for (size_t k = 0; k < t->size_count; k++) bytes[k] = (double)t->sizes[k];
+    size_t count = 0;
     for (int i = 0; i < CURVES; i++) {
+        if (t->problems[i / DIRECTIONS].text[0]) continue;
         const int h = i / DIRECTIONS, d = i % DIRECTIONS;
         for (size_t k = 0; k < t->size_count; k++) rates[i][k] = rate(t, h, d, k);
         snprintf(names[i], sizeof names[i], "%s, %s", hosts[h], d == TO_DEVICE ? "to device" : "to host");
-        series[i] = (cli_series){.name = names[i], .x = bytes, .y = rates[i], .count = t->size_count, .dashed = d == TO_HOST};
+        series[count++] = (cli_series){.name = names[i], .x = bytes, .y = rates[i], .count = t->size_count, .style = (uint32_t)h + 1, .dashed = d == TO_HOST};
     }
     snprintf(title, sizeof title, "%s: copies between host and device", t->properties.name);
-    const cli_plot plot = {.title = title, .x_label = "bytes", .y_label = "GB/s", .log_x = true, .log_y = true, .series = series, .series_count = CURVES};
+    const cli_plot plot = {.title = title, .x_label = "bytes", .y_label = "GB/s", .log_x = true, .log_y = true, .series = series, .series_count = count};
     qn__text out = QN__TEXT_EMPTY;
     cli_svg_lines(&out, &plot);
     const int status = cli_write_file(path, &out);

@@ -115,12 +115,41 @@ qn_allocator cli_pool_allocator(cli_pool *pool) { return (qn_allocator){.allocat
 /* ---- runs ---- */
 static bool is_inout(const cli_bench_run *b, size_t i) { return qn_kernel_input(b->kernel, i).kind == QN_INOUT; }
 
-void cli_bench_restore(cli_bench_run *b) {
-    for (size_t i = 0, k = 0; i < b->input_count; i++) {
+/* A copy of the caller's input number i on the device. */
+static int make_resident(cli_bench_run *b, size_t i) {
+    qn_error error;
+    qn_array_destroy(b->resident[i]);
+    b->resident[i] = NULL;
+    if (qn_array_from(b->context, b->given[i], b->device, &b->resident[i], &error) != QN_OK) return cli_report(&error, b->colour);
+    b->list[i] = qn_array_tensor(b->resident[i]);
+    return QN_OK;
+}
+
+int cli_bench_restore(cli_bench_run *b) {
+    int status = QN_OK;
+    for (size_t i = 0, k = 0; status == QN_OK && i < b->input_count; i++) {
         if (!is_inout(b, i)) continue;
-        memcpy((char *)b->inputs[i]->data + b->inputs[i]->byte_offset, b->inouts.bytes[k], b->inouts.sizes[k]);
+        if (b->resident) status = make_resident(b, i);
+        else memcpy((char *)b->inputs[i]->data + b->inputs[i]->byte_offset, b->inouts.bytes[k], b->inouts.sizes[k]);
         k++;
     }
+    return status;
+}
+
+int cli_bench_to_device(cli_bench_run *b, qn_context *context, uint32_t device) {
+    b->given = b->inputs;
+    b->context = context;
+    b->device = (DLDevice){kDLCUDA, (int32_t)device};
+    b->list = calloc(b->input_count + 1, sizeof *b->list);
+    b->resident = calloc(b->input_count + 1, sizeof *b->resident);
+    if (!b->list || !b->resident) return cli_fail(QN_RESOURCE, "out of memory");
+    int status = QN_OK;
+    for (size_t i = 0; status == QN_OK && i < b->input_count; i++) {
+        b->list[i] = b->given[i];
+        if (b->given[i]->ndim > 0) status = make_resident(b, i);
+    }
+    b->inputs = b->list;
+    return status;
 }
 
 static void drop_outputs(cli_bench_run *b) {
@@ -145,9 +174,10 @@ int cli_bench_begin(cli_bench_run *b, const cli_options *options, qn_kernel *ker
 /* Time per call of `batch` calls, which is 1 where something has to be done between two calls. */
 static int call_batch(cli_bench_run *b, uint32_t batch, double *ms) {
     qn_error error;
-    const qn_call_options given = {.deadline_ms = b->deadline_ms};
+    const qn_call_options given = {.deadline_ms = b->deadline_ms, .outputs = b->resident ? kDLCUDA : kDLCPU};
     if (b->existential) drop_outputs(b);
-    cli_bench_restore(b);
+    const int restored = cli_bench_restore(b);
+    if (restored != QN_OK) return restored;
     const double start = cli_now_ms();
     qn_status status = QN_OK;
     for (uint32_t i = 0; i < batch && status == QN_OK; i++)
@@ -200,17 +230,33 @@ int cli_bench_measure(cli_bench_run *b, cli_effort effort, double first_call_ms,
     return QN_OK;
 }
 
+/* An array wherever it lies. */
+static int add_array(const cli_bench_run *b, cli_snapshot *results, const qn_array *array) {
+    qn_array *copy = NULL;
+    qn_error error;
+    if (b->resident && qn_array_to(array, (DLDevice){kDLCPU, 0}, &copy, &error) != QN_OK) return cli_report(&error, b->colour);
+    const bool added = snapshot_add(results, qn_array_tensor(copy ? copy : array));
+    qn_array_destroy(copy);
+    return added ? QN_OK : cli_fail(QN_RESOURCE, "out of memory");
+}
+
 int cli_bench_results(const cli_bench_run *b, cli_snapshot *results) {
-    bool ok = snapshot_create(results, b->input_count + b->output_count);
-    for (size_t i = 0; ok && i < b->input_count; i++)
-        if (is_inout(b, i)) ok = snapshot_add(results, b->inputs[i]);
-    for (size_t i = 0; ok && i < b->output_count; i++) ok = snapshot_add(results, qn_array_tensor(b->outputs[i]));
-    return ok ? QN_OK : cli_fail(QN_RESOURCE, "out of memory");
+    int status = snapshot_create(results, b->input_count + b->output_count) ? QN_OK : cli_fail(QN_RESOURCE, "out of memory");
+    for (size_t i = 0; status == QN_OK && i < b->input_count; i++) {
+        if (!is_inout(b, i)) continue;
+        if (b->resident && b->resident[i]) status = add_array(b, results, b->resident[i]);
+        else if (!snapshot_add(results, b->inputs[i])) status = cli_fail(QN_RESOURCE, "out of memory");
+    }
+    for (size_t i = 0; status == QN_OK && i < b->output_count; i++) status = add_array(b, results, b->outputs[i]);
+    return status;
 }
 
 void cli_bench_end(cli_bench_run *b) {
     drop_outputs(b);
     free(b->outputs);
+    for (size_t i = 0; b->resident && i < b->input_count; i++) qn_array_destroy(b->resident[i]);
+    free(b->resident);
+    free(b->list);
     cli_snapshot_free(&b->inouts);
     *b = (cli_bench_run){0};
 }

@@ -32,21 +32,29 @@ void cli_pool_keep(cli_pool *pool, bool keeping);
 /* One kernel with its inputs, called again and again; inouts are restored before each call. Kernel and inputs are borrowed. */
 typedef struct cli_bench_run {
     qn_kernel *kernel;
-    const DLTensor *const *inputs;
+    const DLTensor *const *inputs; /* what is called with: the caller's, or `list` */
     size_t input_count, output_count;
     qn_array **outputs;  /* of the last call; owned */
     cli_snapshot inouts; /* of the inputs as they were given */
     bool existential;    /* some outputs have a size that only the kernel knows: they are made anew by each call */
+    /* after cli_bench_to_device: */
+    qn_context *context;
+    DLDevice device;
+    const DLTensor *const *given; /* the caller's inputs */
+    const DLTensor **list;        /* those on the device, and scalars */
+    qn_array **resident;          /* copies of the caller's arrays on the device; NULL entries for scalars. NULL: arrays stay on the host */
     bool colour;
     qn_error *error;     /* of the caller; what a failed call says goes there, and is not reported. NULL: it is reported */
     double deadline_ms;
 } cli_bench_run;
 /* All: a status, after reporting. */
 int cli_bench_begin(cli_bench_run *b, const cli_options *options, qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count);
+/* From now on arrays lie on the CUDA device, outputs too: calls copy nothing. */
+int cli_bench_to_device(cli_bench_run *b, qn_context *context, uint32_t device);
 int cli_bench_once(cli_bench_run *b, double *ms);
 int cli_bench_measure(cli_bench_run *b, cli_effort effort, double first_call_ms, cli_times *times);
 int cli_bench_results(const cli_bench_run *b, cli_snapshot *results); /* of the last call */
-void cli_bench_restore(cli_bench_run *b);                             /* the inouts, as they were given */
+int cli_bench_restore(cli_bench_run *b);                              /* the inouts, as they were given */
 void cli_bench_end(cli_bench_run *b);                                 /* also after a failed begin */
 
 size_t cli_tensor_bytes(const DLTensor *tensor);

@@ -149,7 +149,7 @@ static void end(qn__text *out, bool empty) {
     qn__text_add_string(out, "</svg>\n");
 }
 
-/* Marker number k at a point. */
+/* Marker of a style at a point. */
 static void marker(qn__text *out, size_t k, double x, double y) {
     const char *colour = colours[k % COLOURS];
     switch (k % 4) {
@@ -160,16 +160,19 @@ static void marker(qn__text *out, size_t k, double x, double y) {
     }
 }
 
+static size_t style_of(const cli_plot *plot, size_t k) { return plot->series[k].style ? plot->series[k].style - 1 : k; }
+
 static const char *dashes(const cli_series *s) { return s->dashed ? " stroke-dasharray=\"6 4\"" : ""; }
 
 static void legend(qn__text *out, const cli_plot *plot, bool bars) {
     for (size_t k = 0; k < plot->series_count; k++) {
         const double y = TOP + 10 + 22.0 * (double)k;
-        if (bars) add(out, "<rect x=\"%d\" y=\"%.2f\" width=\"14\" height=\"12\" fill=\"%s\"/>\n", RIGHT + 20, y - 6, colours[k % COLOURS]);
+        const char *colour = colours[style_of(plot, k) % COLOURS];
+        if (bars) add(out, "<rect x=\"%d\" y=\"%.2f\" width=\"14\" height=\"12\" fill=\"%s\"/>\n", RIGHT + 20, y - 6, colour);
         else {
             add(out, "<line x1=\"%d\" y1=\"%.2f\" x2=\"%d\" y2=\"%.2f\" stroke=\"%s\" stroke-width=\"2\"%s/>\n", RIGHT + 14, y, RIGHT + 40, y,
-                colours[k % COLOURS], dashes(&plot->series[k]));
-            marker(out, k, RIGHT + 27, y);
+                colour, dashes(&plot->series[k]));
+            marker(out, style_of(plot, k), RIGHT + 27, y);
         }
         add(out, "<text x=\"%d\" y=\"%.2f\">", RIGHT + (bars ? 42 : 48), y + 4);
         add_escaped(out, plot->series[k].name, LEGEND_CUT);
@@ -186,13 +189,13 @@ static void draw_line(qn__text *out, const cli_plot *plot, size_t k, const axis 
     for (size_t i = 0; i <= s->count; i++) {
         const bool good = i < s->count && point_usable(plot, s, i);
         if (good && !open)
-            add(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\"%s points=\"", colours[k % COLOURS], dashes(s));
+            add(out, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\"%s points=\"", colours[style_of(plot, k) % COLOURS], dashes(s));
         if (good) add(out, "%.2f,%.2f ", place(x, s->x[i]), place(y, s->y[i]));
         if (!good && open) qn__text_add_string(out, "\"/>\n");
         open = good;
     }
     for (size_t i = 0; i < s->count; i++)
-        if (point_usable(plot, s, i)) marker(out, k, place(x, s->x[i]), place(y, s->y[i]));
+        if (point_usable(plot, s, i)) marker(out, style_of(plot, k), place(x, s->x[i]), place(y, s->y[i]));
 }
 
 static void draw_mark(qn__text *out, const cli_mark *mark, size_t k, const axis *x) {
@@ -238,7 +241,8 @@ static void draw_bar(qn__text *out, const cli_plot *plot, size_t k, size_t group
         return;
     }
     const double top = place(y, value), base = plot->log_y ? BOTTOM : place(y, 0);
-    add(out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n", left, fmin(top, base), width * 0.92, fabs(base - top), colours[k % COLOURS]);
+    add(out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n", left, fmin(top, base), width * 0.92, fabs(base - top),
+        colours[style_of(plot, k) % COLOURS]);
     add(out, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"middle\" font-size=\"11\">%.2g</text>\n", left + width * 0.46, fmin(top, base) - 5, value);
 }
 

@@ -8,6 +8,7 @@ typedef struct cli_series {
     const char *name;
     const double *x, *y; /* x is not used by bars. What is not finite, or not positive on a logarithmic axis, is left out: a gap in a line */
     size_t count;
+    uint32_t style; /* colour and marker, from 1; 0: by its place among the series */
     bool dashed;
 } cli_series;
 

@@ -69,6 +69,23 @@ has lines.svg '<svg ' 'median time of a call in ms' '>interp<' '>cpu<' '</svg>'
 has crossover.json '"bench": "crossover"' '"n": [10, 1000]' '"engine": "interp"' '"engine": "cpu"' '"median_ms": [' '"min_ms": [' '"crossovers": [' '"faster": '
 
 if [ -n "$emulator" ]; then
-    : # DEVICE
+    export QUERN_CUDA_LIBRARY="$emulator"
+    "$quern" bench transfer --sizes 4Ki..64Ki --repeat 3 --svg transfer.svg > transfer.txt
+    has transfer.txt 'copies between host and device' '  host to device' '  device to host' '         4 KiB ' '        64 KiB ' 'host to device, pinned: 4 KiB take'
+    has transfer.svg '>pageable, to device<' '>pinned, to host<' 'GB/s'
+    "$quern" bench transfer --sizes 100,5000 --repeat 3 --json > transfer.json
+    has transfer.json '"bench": "transfer"' '"memory": "pageable", "direction": "to_device", "bytes": 100' '"memory": "pinned", "direction": "to_host", "bytes": 5000' \
+        '"runs": 3' '"gbytes_per_s": '
+    if "$quern" bench transfer --sizes 1Ki,4Gi > large.txt 2>&1; then echo "4 GiB fit?"; exit 1; else code=$?; fi
+    [ "$code" = 5 ] || { echo "code $code"; exit 1; }
+    has large.txt 'out of memory'
+    if "$quern" bench transfer --engine cuda:9 > ninth.txt 2>&1; then echo "a ninth device?"; exit 1; else code=$?; fi
+    [ "$code" = 7 ] || { echo "code $code"; exit 1; }
+    unset QUERN_CUDA_LIBRARY
 fi
+if QUERN_CUDA_LIBRARY=/no/such/library.so "$quern" bench transfer > none.txt 2>&1; then echo "a device without a driver?"; exit 1; else code=$?; fi
+[ "$code" = 7 ] || { echo "code $code"; exit 1; }
+has none.txt 'no CUDA driver: /no/such/library.so'
+if QUERN_CUDA_LIBRARY=/no/such/library.so "$quern" bench precision "$examples/matmul.qn" 'A=ones(2,2)' 'B=ones(2,2)' --engine cuda > none.txt 2>&1; then exit 1; else code=$?; fi
+[ "$code" = 7 ] || { echo "code $code"; exit 1; }
 echo "$passed passed, 0 failed"
