@@ -41,7 +41,8 @@ CUresult em_capture_forbids(em_context *context) {
 
 CUresult em_capture_sync(em_stream *stream) {
     if (stream->capture) return broken_by(stream->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
-    return em_capture_legacy(stream);
+    CUresult result = em_capture_legacy(stream);
+    return result ? result : em_capture_forbids(stream->object.context);
 }
 
 CUresult em_capture_isolated(em_stream *stream) {

@@ -60,6 +60,7 @@ CUresult em_context_wait(em_context *context) {
 }
 
 void em_context_report(const em_context *context) {
+    if (context->error) return; /* which no call could free after that */
     size_t count = 0, bytes = 0;
     static const char *const kinds[] = {
         [EM_DEVICE] = "device", [EM_PINNED] = "pinned", [EM_MANAGED] = "managed", [EM_GLOBAL] = "module"};

@@ -105,6 +105,8 @@ CUresult cuEventQuery(CUevent handle) {
     CUresult result = enter_event(handle, &context, &event);
     if (result) return result;
     if (event->captured) return em_leave(CUDA_ERROR_CAPTURED_EVENT);
+    result = em_capture_forbids(event->object.context);
+    if (result) return em_leave(result);
     return em_leave(event->op && !event->op->done ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
 }
 
@@ -114,6 +116,8 @@ CUresult cuEventSynchronize(CUevent handle) {
     CUresult result = enter_event(handle, &context, &event);
     if (result) return result;
     if (event->captured) return em_leave(CUDA_ERROR_CAPTURED_EVENT);
+    result = em_capture_forbids(event->object.context);
+    if (result) return em_leave(result);
     em_op *op = event->op;
     if (!op) return em_leave(CUDA_SUCCESS);
     op->references++;

@@ -80,7 +80,7 @@ static CUresult result_of(em_status status) {
 
 /* Machine code instead of text: an ELF file or a fat binary. */
 static bool is_binary(const void *image) {
-    return !memcmp(image, "\177ELF", 4) || !memcmp(image, "\x50\xed\x55\xba", 4);
+    return !strncmp(image, "\177ELF", 4) || !strncmp(image, "\x50\xed\x55\xba", 4);
 }
 
 static CUresult parse(const em_device_state *state, const jit *j, const char *image, bool refuse, em_module **module,

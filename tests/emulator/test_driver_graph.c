@@ -204,6 +204,10 @@ Test(driver_graph, what_breaks_a_capture) {
     GIVES(ERROR_STREAM_CAPTURE_UNSUPPORTED, cu.cuMemAlloc_v2(&address, 4));
     GIVES(ERROR_STREAM_CAPTURE_INVALIDATED, cu.cuStreamEndCapture(a, &graph));
 
+    OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    GIVES(ERROR_STREAM_CAPTURE_UNSUPPORTED, cu.cuEventQuery(outside)); /* of another stream */
+    GIVES(ERROR_STREAM_CAPTURE_INVALIDATED, cu.cuStreamEndCapture(a, &graph));
+
     OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_RELAXED));
     OK(cu.cuMemAlloc_v2(&address, 4));
     GIVES(ERROR_STREAM_CAPTURE_ISOLATION, cu.cuStreamWaitEvent(a, outside, 0));
