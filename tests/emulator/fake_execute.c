@@ -112,8 +112,13 @@ em_status em_module_load(const char *text, size_t length, const em_device *devic
     if (!*module) return EM_NO_MEMORY;
     (*module)->memory = memory;
     (*module)->counter = em_memory_allocate(memory, 4, EM_GLOBAL);
-    if ((*module)->counter) *(uint32_t *)(uintptr_t)(*module)->counter = 7;
-    return EM_OK;
+    if ((*module)->counter) {
+        *(uint32_t *)(uintptr_t)(*module)->counter = 7;
+        return EM_OK;
+    }
+    free(*module);
+    *module = NULL;
+    return EM_NO_MEMORY;
 }
 
 void em_module_unload(em_module *module) {
