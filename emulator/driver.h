@@ -240,7 +240,7 @@ CUresult em_set_make(em_context *context, const CUDA_MEMSET_NODE_PARAMS *paramet
 CUresult em_capture_legacy(em_stream *stream);               /* work for the stream would depend on a capture: an error, which breaks it */
 CUresult em_capture_add(em_stream *stream, em_work *work);   /* takes what work owns */
 CUresult em_capture_forbids(em_context *context);            /* an unsafe call is made: an error while a capture forbids it, which it breaks */
-CUresult em_capture_sync(em_stream *stream);                 /* the same for waiting on a stream; NULL: all */
+CUresult em_capture_sync(em_stream *stream);                 /* the same for waiting on a stream, or asking it */
 CUresult em_capture_join(em_stream *stream, em_node **nodes, size_t count, em_graph *graph);
 CUresult em_capture_isolated(em_stream *stream);             /* it would depend on work outside the capture: an error, which breaks it */
 void em_capture_leave(em_stream *stream);                    /* the stream goes */

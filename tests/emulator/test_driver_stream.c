@@ -12,7 +12,9 @@ static void start_with_flag(void) {
     OK(cu.cuMemHostGetDevicePointer_v2(&flag_address, flag, 0));
 }
 
-static void raise_flag(void) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
+static void raise_flag(void) {
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+}
 
 static CUstream make_stream(unsigned int flags) {
     CUstream stream;
@@ -46,7 +48,8 @@ Test(driver_stream, first_in_first_out) {
 
 Test(driver_stream, the_default_stream_waits_for_blocking_streams) {
     start_with_flag();
-    CUstream blocking = make_stream(CU_STREAM_DEFAULT), other = make_stream(CU_STREAM_DEFAULT), free_one = make_stream(CU_STREAM_NON_BLOCKING);
+    CUstream blocking = make_stream(CU_STREAM_DEFAULT), other = make_stream(CU_STREAM_DEFAULT),
+             free_one = make_stream(CU_STREAM_NON_BLOCKING);
     CUdeviceptr data = allocate(4);
     OK(cu.cuMemsetD32_v2(data, 0, 1));
     OK(cu.cuCtxSynchronize());
