@@ -22,6 +22,7 @@ typedef struct qn__unit {
     qn__growing device;            /* qn__value: read from device slots */
     const char *what;              /* for the entry's name */
     uint32_t block[3], fixed_grid, location;
+    bool warps, barriers;          /* the lanes of a warp, the threads of a block must stay together: they return at the start together or not at all */
     uint32_t resident;             /* blocks that shall fit on a multiprocessor: bounds the registers; 0: as it comes */
 } qn__unit;
 
@@ -143,6 +144,9 @@ LLVMValueRef qn__shuffle_up(qn__gpu *g, LLVMValueRef value, LLVMValueRef distanc
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane /* i32 */);
 LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit);
 void qn__barrier(qn__gpu *g);
+LLVMValueRef qn__any_in_block(qn__gpu *g, LLVMValueRef bit); /* a barrier as well */
+LLVMValueRef qn__on_device(qn__gpu *g, LLVMValueRef atomic); /* atomic for the threads of the device, not for the host; gives it back */
+void qn__unroll(qn__gpu *g, LLVMBasicBlockRef latch, uint32_t times); /* the loop whose last block this is */
 void qn__warp_barrier(qn__gpu *g);                           /* what the lanes wrote before is seen by the others after it */
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name); /* an array in shared memory */
 

@@ -29,7 +29,7 @@ static void compare_and_swap(qn__gpu *g, qn__op op, qn__type type, LLVMValueRef 
     LLVMValueRef element = l_from_memory(e, type, LLVMBuildBitCast(e->builder, old, memory, ""));
     LLVMValueRef sum = l_to_memory(e, type, qn__combine_element(e, op, type, element, value));
     sum = LLVMBuildBitCast(e->builder, sum, integer, "");
-    LLVMValueRef pair = LLVMBuildAtomicCmpXchg(e->builder, pointer, old, sum, LLVMAtomicOrderingMonotonic, LLVMAtomicOrderingMonotonic, false);
+    LLVMValueRef pair = qn__on_device(g, LLVMBuildAtomicCmpXchg(e->builder, pointer, old, sum, LLVMAtomicOrderingMonotonic, LLVMAtomicOrderingMonotonic, false));
     l_store(e, LLVMBuildExtractValue(e->builder, pair, 0, ""), seen);
     l_branch(e, LLVMBuildExtractValue(e->builder, pair, 1, ""), done, try);
     l_enter(e, done);
@@ -39,7 +39,7 @@ static void atomically(qn__gpu *g, qn__op op, qn__type type, LLVMValueRef pointe
     qn__emitter *e = g->e;
     int operation = native(op, type);
     if (operation < 0) compare_and_swap(g, op, type, pointer, value);
-    else LLVMBuildAtomicRMW(e->builder, (LLVMAtomicRMWBinOp)operation, pointer, l_to_memory(e, type, value), LLVMAtomicOrderingMonotonic, false);
+    else qn__on_device(g, LLVMBuildAtomicRMW(e->builder, (LLVMAtomicRMWBinOp)operation, pointer, l_to_memory(e, type, value), LLVMAtomicOrderingMonotonic, false));
 }
 
 bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value) {
