@@ -265,6 +265,7 @@ const char *qn__entry_begin(qn__gpu *g, const qn__unit *unit, qn__mode mode) {
     g->keeping = false;
     g->found = NULL;
     g->notes = NULL;
+    g->gathered = NULL;
     g->flat = false;
     g->e->point = (qn__point){0};
     for (uint32_t i = 0; i < 2; i++) {
