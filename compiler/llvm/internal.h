@@ -230,15 +230,6 @@ void qn__emit_while(qn__emitter *e, const qn__instr *instr);
 void qn__emit_parallel(qn__emitter *e, const qn__instr *instr);
 void qn__emit_keep(qn__emitter *e, const qn__instr *instr);
 void qn__emit_scan(qn__emitter *e, const qn__instr *instr);
-
-/* The state of a scan, in memory: the carry (begin sets it to init) and the local value of the run. */
-typedef struct qn__scan {
-    uint32_t count;
-    LLVMValueRef carry[QN__MAX_SCAN], local[QN__MAX_SCAN];
-    LLVMTypeRef type[QN__MAX_SCAN];
-} qn__scan;
-bool qn__emit_scan_begin(qn__emitter *e, const qn__instr *instr, qn__scan *s);
-void qn__emit_scan_run(qn__emitter *e, const qn__instr *instr, qn__scan *s, LLVMValueRef lo, LLVMValueRef hi, bool nested);
 void qn__emit_reduce(qn__emitter *e, const qn__instr *instr);
 
 #endif
