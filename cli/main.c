@@ -62,7 +62,7 @@ static const char *const examples[][2] = {
 
 static const char exit_codes[] =
     "\nExit codes: 0 done, 1 the kernel raised a run-time error, 2 wrong usage or argument, 3 errors in the source, 4 a file cannot be\n"
-    "read or written, 5 out of memory or over a limit, 6 cancelled or past the deadline, 70 a defect of Quern.\n";
+    "read or written, 5 out of memory or over a limit, 6 cancelled or past the deadline, 7 a device is missing or failed, 70 a defect of Quern.\n";
 
 int cli_help(int argc, char **argv) {
     if (argc > 0) {
