@@ -116,7 +116,7 @@ static bool measure_with(const bench *b, const qn__cuda_properties *device, qn_m
     const double one = time_of(b, QN_ENGINE_CUDA, "stages", 1, 0), many = time_of(b, QN_ENGINE_CUDA, "stages", 1, 64);
     m->device_call_us = one * 1e3;
     m->device_launch_us = many > one ? (many - one) * 1e3 / 64 : 0.1;
-    m->device_points = (double)device->processors * THREADS_OF_PROCESSOR;
+    m->device_points = (double)(device->processors * (uint32_t)THREADS_OF_PROCESSOR);
     n = (int64_t)m->device_points;
     ms = time_enough(b, QN_ENGINE_CUDA, "compute", &n, 1 << 26);
     const double rounds = (double)n / m->device_points;
