@@ -21,11 +21,22 @@ else()
     set(em_library quern_cuda_emulator_fake)
 endif()
 
+# Its own allocations can be made to fail; kernels are a stand-in's, so that it is the driver alone.
+qn_emulator_library(quern_cuda_emulator_failing ${CMAKE_CURRENT_SOURCE_DIR}/fake_execute.c
+    ${CMAKE_CURRENT_SOURCE_DIR}/failing_malloc.c)
+target_link_options(quern_cuda_emulator_failing PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+
+add_custom_target(emulator_driver_tests)
 function(em_test name)
+    set(em_opened ${em_library})
+    if(name STREQUAL "test_driver_allocation")
+        set(em_opened quern_cuda_emulator_failing)
+    endif()
     add_executable(emulator_${name} ${name}.c ${em_support} ${ARGN})
-    add_dependencies(emulator_${name} ${em_library})
+    add_dependencies(emulator_${name} ${em_opened})
+    add_dependencies(emulator_driver_tests emulator_${name})
     target_link_libraries(emulator_${name} PRIVATE ${em_libraries})
-    target_compile_definitions(emulator_${name} PRIVATE EM_LIBRARY="$<TARGET_FILE:${em_library}>" ${em_definitions})
+    target_compile_definitions(emulator_${name} PRIVATE EM_LIBRARY="$<TARGET_FILE:${em_opened}>" ${em_definitions})
     target_link_options(emulator_${name} PRIVATE -Wl,--no-gc-sections) # Criterion finds its tests by their section
     add_test(NAME emulator.${name} COMMAND emulator_${name} ${em_arguments} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(emulator.${name} PROPERTIES LABELS "${em_labels}" TIMEOUT 240)

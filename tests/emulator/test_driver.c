@@ -164,8 +164,9 @@ Test(driver, module_logs) {
     start(NULL);
     CUmodule module;
     char info[100] = "x", error[100] = "x";
-    CUjit_option options[] = {CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES, CU_JIT_ERROR_LOG_BUFFER,
-                              CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES, CU_JIT_OPTIMIZATION_LEVEL, CU_JIT_TARGET};
+    CUjit_option options[] = {CU_JIT_INFO_LOG_BUFFER,    CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_ERROR_LOG_BUFFER,   CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_OPTIMIZATION_LEVEL, CU_JIT_TARGET};
     void *values[] = {info, (void *)sizeof info, error, (void *)sizeof error, (void *)4, (void *)80};
     GIVES(ERROR_INVALID_PTX, cu.cuModuleLoadDataEx(&module, "nonsense, no module at all", 6, options, values));
     cr_assert_gt(strlen(error), 5, "%s", error);
@@ -196,9 +197,11 @@ Test(driver, ptx_versions) {
     OK(cu.cuInit(0));
     OK(cu.cuDevicePrimaryCtxRetain(&cu.context, 0));
     OK(cu.cuCtxSetCurrent(cu.context));
-    OK(cu.cuModuleLoadData(&module, ".version 7.2\n.target sm_80\n.address_size 64\n.visible .entry e()\n{\n ret;\n}\n"));
+    OK(cu.cuModuleLoadData(&module,
+                           ".version 7.2\n.target sm_80\n.address_size 64\n.visible .entry e()\n{\n ret;\n}\n"));
     GIVES(ERROR_UNSUPPORTED_PTX_VERSION,
-          cu.cuModuleLoadData(&module, ".version 7.3\n.target sm_80\n.address_size 64\n.visible .entry e()\n{\n ret;\n}\n"));
+          cu.cuModuleLoadData(&module,
+                              ".version 7.3\n.target sm_80\n.address_size 64\n.visible .entry e()\n{\n ret;\n}\n"));
 }
 
 Test(driver, modules) {
@@ -276,7 +279,10 @@ Test(driver, launch_shapes) {
 Test(driver, launch_parameters) {
     start(NULL);
     CUdeviceptr data = allocate(64);
-    struct { CUdeviceptr to; uint32_t count, value; } block = {data, 16, 9};
+    struct {
+        CUdeviceptr to;
+        uint32_t count, value;
+    } block = {data, 16, 9};
     size_t size = sizeof block;
     void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, &block, CU_LAUNCH_PARAM_BUFFER_SIZE, &size, CU_LAUNCH_PARAM_END};
     void *parameters[] = {&block.to, &block.count, &block.value};
@@ -298,7 +304,14 @@ Test(driver, launch_parameters) {
 Test(driver, launch_attributes) {
     start(NULL);
     CUlaunchAttribute attributes[1] = {{.id = CU_LAUNCH_ATTRIBUTE_PRIORITY}};
-    CUlaunchConfig config = {.gridDimX = 1, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 32, .blockDimY = 1, .blockDimZ = 1, .attrs = attributes, .numAttrs = 1};
+    CUlaunchConfig config = {.gridDimX = 1,
+                             .gridDimY = 1,
+                             .gridDimZ = 1,
+                             .blockDimX = 32,
+                             .blockDimY = 1,
+                             .blockDimZ = 1,
+                             .attrs = attributes,
+                             .numAttrs = 1};
     CUfunction nop = kernel("nop");
     OK(cu.cuLaunchKernelEx(&config, nop, NULL, NULL));
     attributes[0].id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE;
@@ -335,9 +348,26 @@ Test(driver, functions_and_occupancy) {
 }
 
 Test(driver, malformed_settings) {
-    static const char *const bad[] = {"SM=81", "SM=", "SM=80x", "DEVICES=17", "MEMORY=-1", "MEMORY=1e9", "DRIVER=10000", "DRIVER=12345", "PROCESSORS=0",
-                                      "WORKERS=x", "CHECKS=races", "CHECKS=race,", "FAULT=alloc", "FAULT=alloc:0", "FAULT=alloc:x", "FAULT=what:1",
-                                      "FAULT=alloc:1,,", "FAULT=slow-copy:0", "FAULT=slow-copy:fast", "FAULT=init:1"};
+    static const char *const bad[] = {"SM=81",
+                                      "SM=",
+                                      "SM=80x",
+                                      "DEVICES=17",
+                                      "MEMORY=-1",
+                                      "MEMORY=1e9",
+                                      "DRIVER=10000",
+                                      "DRIVER=12345",
+                                      "PROCESSORS=0",
+                                      "WORKERS=x",
+                                      "CHECKS=races",
+                                      "CHECKS=race,",
+                                      "FAULT=alloc",
+                                      "FAULT=alloc:0",
+                                      "FAULT=alloc:x",
+                                      "FAULT=what:1",
+                                      "FAULT=alloc:1,,",
+                                      "FAULT=slow-copy:0",
+                                      "FAULT=slow-copy:fast",
+                                      "FAULT=init:1"};
     open_driver(NULL);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char name[64] = "QUERN_EMULATOR_";
@@ -366,7 +396,9 @@ Test(driver, a_fork_sees_no_driver) {
     pid_t child = fork();
     if (!child) {
         CUdeviceptr address;
-        _exit(cu.cuMemAlloc_v2(&address, 4) == CUDA_ERROR_NOT_INITIALIZED && cu.cuInit(0) == CUDA_ERROR_NOT_INITIALIZED ? 0 : 1);
+        _exit(cu.cuMemAlloc_v2(&address, 4) == CUDA_ERROR_NOT_INITIALIZED && cu.cuInit(0) == CUDA_ERROR_NOT_INITIALIZED
+                  ? 0
+                  : 1);
     }
     int status;
     cr_assert_eq(waitpid(child, &status, 0), child);

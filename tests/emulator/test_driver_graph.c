@@ -2,7 +2,13 @@
 #include "tests/emulator/driver.h"
 
 static CUDA_KERNEL_NODE_PARAMS adds(void **parameters) {
-    return (CUDA_KERNEL_NODE_PARAMS){.func = kernel("add"), .gridDimX = 1, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 1, .blockDimY = 1, .blockDimZ = 1,
+    return (CUDA_KERNEL_NODE_PARAMS){.func = kernel("add"),
+                                     .gridDimX = 1,
+                                     .gridDimY = 1,
+                                     .gridDimZ = 1,
+                                     .blockDimX = 1,
+                                     .blockDimY = 1,
+                                     .blockDimZ = 1,
                                      .kernelParams = parameters};
 }
 
@@ -23,10 +29,20 @@ Test(driver_graph, nodes) {
     OK(cu.cuGraphCreate(&graph, 0));
     CUDA_MEMSET_NODE_PARAMS zero = {.dst = data, .value = 5, .elementSize = 4, .width = 1, .height = 1};
     CUDA_KERNEL_NODE_PARAMS launch = adds(parameters);
-    CUDA_MEMCPY3D between = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = data, .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = copy,
-                             .WidthInBytes = 4, .Height = 1, .Depth = 1};
-    CUDA_MEMCPY3D home = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = copy, .dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = &result,
-                          .WidthInBytes = 4, .Height = 1, .Depth = 1};
+    CUDA_MEMCPY3D between = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                             .srcDevice = data,
+                             .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                             .dstDevice = copy,
+                             .WidthInBytes = 4,
+                             .Height = 1,
+                             .Depth = 1};
+    CUDA_MEMCPY3D home = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                          .srcDevice = copy,
+                          .dstMemoryType = CU_MEMORYTYPE_HOST,
+                          .dstHost = &result,
+                          .WidthInBytes = 4,
+                          .Height = 1,
+                          .Depth = 1};
     OK(cu.cuGraphAddMemsetNode(&set, graph, NULL, 0, &zero, cu.context));
     OK(cu.cuGraphAddKernelNode_v2(&add, graph, &set, 1, &launch));
     OK(cu.cuGraphAddMemcpyNode(&move, graph, &add, 1, &between, cu.context));
@@ -60,11 +76,33 @@ Test(driver_graph, nodes) {
     cr_assert_eq(statistics().launches, 5);
 }
 
+Test(driver_graph, launches_of_an_executable_are_in_order) {
+    start(NULL);
+    CUstream a = make_stream(), b = make_stream();
+    uint32_t *flag;
+    OK(cu.cuMemAllocHost_v2((void **)&flag, 4));
+    __atomic_store_n(flag, 0, __ATOMIC_RELEASE);
+    CUgraph graph;
+    CUgraphExec exec;
+    OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    OK(launch_nop(a));
+    OK(cu.cuStreamEndCapture(a, &graph));
+    OK(cu.cuGraphInstantiateWithFlags(&exec, graph, 0));
+    OK(launch_wait((CUdeviceptr)(uintptr_t)flag, a));
+    OK(cu.cuGraphLaunch(exec, a));
+    OK(cu.cuGraphLaunch(exec, b));
+    usleep(20000);
+    GIVES(ERROR_NOT_READY, cu.cuStreamQuery(b));
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+    OK(cu.cuStreamSynchronize(b));
+}
+
 /* Of nodes without an edge between them the last added runs first. */
 Test(driver_graph, a_missing_edge_shows) {
     start(NULL);
     CUdeviceptr data = allocate(4);
-    CUDA_MEMSET_NODE_PARAMS first = {.dst = data, .value = 1, .elementSize = 4, .width = 1, .height = 1}, second = first;
+    CUDA_MEMSET_NODE_PARAMS first = {.dst = data, .value = 1, .elementSize = 4, .width = 1, .height = 1},
+                            second = first;
     second.value = 2;
     CUgraph graph;
     CUgraphNode node;
@@ -93,7 +131,9 @@ Test(driver_graph, an_unloaded_module) {
     GIVES(ERROR_INVALID_HANDLE, cu.cuGraphLaunch(exec, NULL));
 }
 
-static void count_up(void *data) { ++*(int *)data; }
+static void count_up(void *data) {
+    ++*(int *)data;
+}
 
 Test(driver_graph, capture) {
     start(NULL);
@@ -162,6 +202,10 @@ Test(driver_graph, what_breaks_a_capture) {
 
     OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
     GIVES(ERROR_STREAM_CAPTURE_UNSUPPORTED, cu.cuMemAlloc_v2(&address, 4));
+    GIVES(ERROR_STREAM_CAPTURE_INVALIDATED, cu.cuStreamEndCapture(a, &graph));
+
+    OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    GIVES(ERROR_STREAM_CAPTURE_UNSUPPORTED, cu.cuEventQuery(outside)); /* of another stream */
     GIVES(ERROR_STREAM_CAPTURE_INVALIDATED, cu.cuStreamEndCapture(a, &graph));
 
     OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_RELAXED));

@@ -64,11 +64,29 @@ Test(driver_memory, boxes) {
     for (int i = 0; i < 35; i++) (&from[0][0])[i] = (unsigned char)(i + 1);
     CUdeviceptr image = allocate(8 * 16);
     OK(cu.cuMemsetD8_v2(image, 0, 128));
-    CUDA_MEMCPY2D in = {.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = from, .srcPitch = 7, .srcXInBytes = 2, .srcY = 1, .dstMemoryType = CU_MEMORYTYPE_DEVICE,
-                        .dstDevice = image, .dstPitch = 16, .dstXInBytes = 3, .dstY = 2, .WidthInBytes = 4, .Height = 3};
+    CUDA_MEMCPY2D in = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+                        .srcHost = from,
+                        .srcPitch = 7,
+                        .srcXInBytes = 2,
+                        .srcY = 1,
+                        .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                        .dstDevice = image,
+                        .dstPitch = 16,
+                        .dstXInBytes = 3,
+                        .dstY = 2,
+                        .WidthInBytes = 4,
+                        .Height = 3};
     OK(cu.cuMemcpy2D_v2(&in));
-    CUDA_MEMCPY2D out = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = image, .srcPitch = 16, .srcXInBytes = 3, .srcY = 2,
-                         .dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = to, .dstPitch = 7, .WidthInBytes = 4, .Height = 3};
+    CUDA_MEMCPY2D out = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                         .srcDevice = image,
+                         .srcPitch = 16,
+                         .srcXInBytes = 3,
+                         .srcY = 2,
+                         .dstMemoryType = CU_MEMORYTYPE_HOST,
+                         .dstHost = to,
+                         .dstPitch = 7,
+                         .WidthInBytes = 4,
+                         .Height = 3};
     OK(cu.cuMemcpy2DAsync_v2(&out, NULL));
     for (int y = 0; y < 3; y++)
         for (int x = 0; x < 4; x++) cr_assert_eq(to[y][x], from[y + 1][x + 2]);
@@ -79,8 +97,18 @@ Test(driver_memory, boxes) {
     in.Height = 7;
     GIVES(ERROR_INVALID_VALUE, cu.cuMemcpy2D_v2(&in)); /* beyond the end */
     GIVES(ERROR_INVALID_VALUE, cu.cuMemcpy2D_v2(NULL));
-    CUDA_MEMCPY3D box = {.srcMemoryType = CU_MEMORYTYPE_DEVICE, .srcDevice = image, .srcPitch = 16, .srcHeight = 4, .srcZ = 1, .dstMemoryType = CU_MEMORYTYPE_HOST,
-                         .dstHost = to, .dstPitch = 7, .dstHeight = 1, .WidthInBytes = 7, .Height = 1, .Depth = 1};
+    CUDA_MEMCPY3D box = {.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+                         .srcDevice = image,
+                         .srcPitch = 16,
+                         .srcHeight = 4,
+                         .srcZ = 1,
+                         .dstMemoryType = CU_MEMORYTYPE_HOST,
+                         .dstHost = to,
+                         .dstPitch = 7,
+                         .dstHeight = 1,
+                         .WidthInBytes = 7,
+                         .Height = 1,
+                         .Depth = 1};
     OK(cu.cuMemcpy3D_v2(&box)); /* row 4 */
     cr_assert_eq(to[0][3], from[3][2]);
     box.srcMemoryType = CU_MEMORYTYPE_ARRAY;
@@ -190,16 +218,19 @@ Test(driver_memory, pointer_attributes) {
     CUdeviceptr base;
     size_t size;
     int ordinal;
-    CUpointer_attribute attributes[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_CONTEXT, CU_POINTER_ATTRIBUTE_RANGE_START_ADDR,
-                                        CU_POINTER_ATTRIBUTE_RANGE_SIZE, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
+    CUpointer_attribute attributes[] = {CU_POINTER_ATTRIBUTE_MEMORY_TYPE, CU_POINTER_ATTRIBUTE_CONTEXT,
+                                        CU_POINTER_ATTRIBUTE_RANGE_START_ADDR, CU_POINTER_ATTRIBUTE_RANGE_SIZE,
+                                        CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL};
     void *values[] = {&type, &context, &base, &size, &ordinal};
     OK(cu.cuPointerGetAttributes(5, attributes, values, a + 8));
     cr_assert(type == CU_MEMORYTYPE_DEVICE && context == cu.context && base == a && size == 64 && ordinal == 0);
     OK(cu.cuPointerGetAttributes(5, attributes, values, (CUdeviceptr)(uintptr_t)pinned));
     cr_assert_eq(type, CU_MEMORYTYPE_HOST);
-    OK(cu.cuPointerGetAttributes(5, attributes, values, (CUdeviceptr)(uintptr_t)&plain)); /* no error for plain memory, nothing found */
+    OK(cu.cuPointerGetAttributes(5, attributes, values,
+                                 (CUdeviceptr)(uintptr_t)&plain)); /* no error for plain memory, nothing found */
     cr_assert_null(context);
-    GIVES(ERROR_INVALID_VALUE, cu.cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, (CUdeviceptr)(uintptr_t)&plain));
+    GIVES(ERROR_INVALID_VALUE,
+          cu.cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, (CUdeviceptr)(uintptr_t)&plain));
     void *host;
     OK(cu.cuPointerGetAttribute(&host, CU_POINTER_ATTRIBUTE_HOST_POINTER, (CUdeviceptr)(uintptr_t)pinned));
     cr_assert_eq(host, pinned);

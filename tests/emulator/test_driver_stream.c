@@ -12,7 +12,9 @@ static void start_with_flag(void) {
     OK(cu.cuMemHostGetDevicePointer_v2(&flag_address, flag, 0));
 }
 
-static void raise_flag(void) { __atomic_store_n(flag, 1, __ATOMIC_RELEASE); }
+static void raise_flag(void) {
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+}
 
 static CUstream make_stream(unsigned int flags) {
     CUstream stream;
@@ -46,7 +48,8 @@ Test(driver_stream, first_in_first_out) {
 
 Test(driver_stream, the_default_stream_waits_for_blocking_streams) {
     start_with_flag();
-    CUstream blocking = make_stream(CU_STREAM_DEFAULT), other = make_stream(CU_STREAM_DEFAULT), free_one = make_stream(CU_STREAM_NON_BLOCKING);
+    CUstream blocking = make_stream(CU_STREAM_DEFAULT), other = make_stream(CU_STREAM_DEFAULT),
+             free_one = make_stream(CU_STREAM_NON_BLOCKING);
     CUdeviceptr data = allocate(4);
     OK(cu.cuMemsetD32_v2(data, 0, 1));
     OK(cu.cuCtxSynchronize());
@@ -112,6 +115,18 @@ Test(driver_stream, events) {
     OK(cu.cuEventDestroy_v2(after));
     GIVES(ERROR_INVALID_HANDLE, cu.cuEventRecord(after, a));
     GIVES(ERROR_INVALID_HANDLE, cu.cuStreamWaitEvent(b, after, 0));
+}
+
+Test(driver_stream, stale_handles) {
+    start(NULL);
+    for (int i = 0; i < 100; i++) {
+        CUevent old = make_event();
+        OK(cu.cuEventDestroy_v2(old));
+        CUevent fresh = make_event();
+        cr_assert_neq(old, fresh);
+        GIVES(ERROR_INVALID_HANDLE, cu.cuEventQuery(old));
+        OK(cu.cuEventDestroy_v2(fresh));
+    }
 }
 
 /* Waiting for an event means its record at the time of the call. */
@@ -200,6 +215,19 @@ Test(driver_stream, use_before_the_allocation_is_a_fault) {
     OK(cu.cuMemAllocAsync(&data, 4, a));
     OK(launch_add(data, 1, b)); /* nothing orders it behind the allocation */
     GIVES(ERROR_ILLEGAL_ADDRESS, cu.cuStreamSynchronize(b));
+    raise_flag();
+}
+
+Test(driver_stream, a_copy_before_the_allocation_is_a_fault) {
+    start_with_flag();
+    CUstream a = make_stream(CU_STREAM_NON_BLOCKING), b = make_stream(CU_STREAM_NON_BLOCKING);
+    CUdeviceptr data;
+    uint32_t value = 1;
+    OK(launch_wait(flag_address, a));
+    OK(cu.cuMemAllocAsync(&data, 4, a));
+    OK(cu.cuMemcpyHtoDAsync_v2(data, &value, 4, b));
+    GIVES(ERROR_ILLEGAL_ADDRESS, cu.cuStreamSynchronize(b));
+    cr_assert(logged("a copy writes memory that is not allocated at this point"));
     raise_flag();
 }
 

@@ -1,4 +1,5 @@
-/* Many threads at once: on one context, one stream, each its own; built with ThreadSanitizer, this is what it looks at. */
+/* Many threads at once: on one context, one stream, each its own; built with ThreadSanitizer, this is what it looks at.
+ */
 #include "tests/emulator/driver.h"
 
 enum { THREADS = 4, ROUNDS = 60 };
@@ -13,7 +14,7 @@ static void run(void *(*body)(void *argument), void *argument) {
     }
 }
 
-#define TRY(call) \
+#define TRY(call)                                                                                                      \
     if ((call) != CUDA_SUCCESS) return &failed
 static int failed;
 

@@ -21,7 +21,8 @@ Test(memory, blocks) {
     cr_assert_eq(em_memory_used(memory), 256 + 5120);
     cr_assert_eq(em_memory_live(memory), 3);
     const em_block *block = em_memory_find(memory, b + 4999);
-    cr_assert(block && block->address == b && block->size == 5000 && block->kind == EM_DEVICE && block->mapped && !block->freed);
+    cr_assert(block && block->address == b && block->size == 5000 && block->kind == EM_DEVICE && block->mapped &&
+              !block->freed);
     cr_assert_null(em_memory_find(memory, b + 5000)); /* a gap */
     cr_assert_null(em_memory_find(memory, b - 1));
     cr_assert_null(em_memory_find(memory, 0));
@@ -63,9 +64,12 @@ static bool crashes(uint64_t address) {
 Test(memory, gaps_and_freed_memory_are_inaccessible) {
     em_memory *memory = em_memory_create(1 << 20);
     uint64_t address = em_memory_allocate(memory, 256, EM_DEVICE);
+    cr_assert(em_memory_allocate(memory, 256, EM_PINNED));
     cr_assert_not(crashes(address));
     cr_assert(crashes(address + 256));
     em_memory_free(memory, address);
+    cr_assert_not(crashes(address));
+    em_memory_settle(memory);
     cr_assert(crashes(address));
     em_memory_destroy(memory);
 }
@@ -124,7 +128,8 @@ static void *work(void *argument) {
         uint64_t a = em_memory_allocate(memory, 1000, EM_DEVICE);
         const em_block *block = em_memory_find(memory, a + 999);
         if (!block || block->address != a || block->freed) return memory;
-        if (!em_memory_register(memory, own, sizeof own) || !em_memory_find(memory, (uint64_t)(uintptr_t)own)) return memory;
+        if (!em_memory_register(memory, own, sizeof own) || !em_memory_find(memory, (uint64_t)(uintptr_t)own))
+            return memory;
         if (!em_memory_free(memory, (uint64_t)(uintptr_t)own) || !em_memory_free(memory, a)) return memory;
     }
     return NULL;
