@@ -252,6 +252,35 @@ static LLVMValueRef pushed_value(qn__emitter *e, const qn__instr *instr, uint32_
     return l_to_memory(e, (qn__type)e->ir->arrays[e->keep->list[i]].type, l_value_as(e, instr->args[i], vector));
 }
 
+/* Lanes first .. first + count of a vector. */
+static LLVMValueRef lanes_of(qn__emitter *e, LLVMValueRef vector, uint32_t first, uint32_t count) {
+    if (count == e->width) return vector;
+    LLVMValueRef order[QN__MAX_WIDTH];
+    for (uint32_t i = 0; i < count; i++) order[i] = l_i32(e, first + i);
+    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)), LLVMConstVector(order, count), "");
+}
+
+/* With mask registers: the live lanes of each register side by side, stored whole; what lies behind them is overwritten. In a register, since processors differ
+ * widely in what compressing to memory costs. */
+static void push_compressed(qn__emitter *e, uint32_t i, LLVMValueRef values, LLVMValueRef count) {
+    LLVMTypeRef element = l_scalar_type(LLVMTypeOf(values));
+    const uint32_t bits = qn__type_bits((qn__type)e->ir->arrays[e->keep->list[i]].type), whole = 512 / bits, step = whole < e->width ? whole : e->width;
+    LLVMValueRef mask = l_live(e);
+    for (uint32_t first = 0; first < e->width; first += step) {
+        LLVMTypeRef type = LLVMVectorType(element, step);
+        LLVMValueRef live = lanes_of(e, mask, first, step), lanes[3] = {lanes_of(e, values, first, step), live, LLVMGetUndef(type)};
+        LLVMValueRef packed = l_intrinsic(e, "llvm.experimental.vector.compress", &type, 1, lanes, 3);
+        LLVMSetAlignment(LLVMBuildStore(e->builder, packed, pushed_place(e, i, count)), bits / 8);
+        LLVMTypeRef word = LLVMIntTypeInContext(e->context, step);
+        LLVMValueRef number = l_call1(e, "llvm.ctpop", LLVMBuildBitCast(e->builder, live, word, ""));
+        count = LLVMBuildAdd(e->builder, count, step < 64 ? LLVMBuildZExt(e->builder, number, e->i64, "") : number, "");
+    }
+}
+
+static bool compresses(const qn__emitter *e, uint32_t i) { /* 8 and 16 bits need more than the first AVX-512 */
+    return e->machine->masks && e->width >= 4 && qn__type_bits((qn__type)e->ir->arrays[e->keep->list[i]].type) >= 32;
+}
+
 /* While W more elements fit, every lane is written where the next live one belongs: no branches, which would be
  * mispredicted, and what a dead lane wrote is overwritten. At the end only live lanes write. */
 static void push_lanes(qn__emitter *e, const qn__instr *instr, LLVMValueRef bits, LLVMValueRef count) {
@@ -266,8 +295,10 @@ static void push_lanes(qn__emitter *e, const qn__instr *instr, LLVMValueRef bits
     LLVMValueRef limit = LLVMBuildAdd(e->builder, at[0], l_i64(e, e->width), "");
     l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntULE, limit, e->kept, ""), ample, scarce);
     l_enter(e, ample);
-    for (uint32_t lane = 0; lane < e->width; lane++)
-        for (uint32_t i = 0; i < instr->arg_count; i++) l_store(e, l_lane(e, values[i], lane), pushed_place(e, i, at[lane]));
+    for (uint32_t i = 0; i < instr->arg_count; i++) {
+        if (compresses(e, i)) push_compressed(e, i, values[i], at[0]);
+        for (uint32_t lane = 0; lane < e->width && !compresses(e, i); lane++) l_store(e, l_lane(e, values[i], lane), pushed_place(e, i, at[lane]));
+    }
     l_jump(e, end);
     l_enter(e, scarce);
     for (uint32_t lane = 0; lane < e->width; lane++)

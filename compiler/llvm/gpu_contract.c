@@ -333,6 +333,7 @@ static void launch_tiles(qn__gpu *g, const product *p, uint32_t size, const coun
     tiles t = {.g = g, .p = p, .size = size, .own = size / SIDE, .groups = size / SIDE / GROUP};
     qn__unit_begin(g, &unit, size == SIDE * MAX_TILE ? "product" : "product_small", p->stage->location, THREADS, 1, 1);
     unit.resident = 2;
+    unit.barriers = true;
     qn__unit_instr(g, &unit, p->stage);
     const char *symbol = qn__entry_begin(g, &unit, QN__MODE_POINTS);
     if (!symbol) return;
