@@ -76,6 +76,7 @@ typedef struct cli_call {
     size_t input_count, output_count;
     uint32_t device;        /* of engine cuda */
     void *library;          /* of --library, or NULL */
+    char why[160];          /* why this engine, where it was chosen */
     bool printed;           /* a diagnostic was printed */
     double load_ms;         /* reading and parsing the source */
     double compile_ms;      /* making the kernel */
@@ -96,6 +97,11 @@ int cli_kernel_for(cli_call *call, const cli_options *options, qn_engine engine,
 void cli_call_free(cli_call *call);
 bool cli_engine(const char *name, qn_engine *engine, uint32_t *device); /* "cuda:1" is device 1 */
 const char *cli_engine_name(qn_engine engine);
+
+/* choose.c: engine `auto`, decided for the call's inputs. The kernel is made anew for a device where that is expected to be done first; *why says it (owned by call). */
+int cli_choose(cli_call *call, const cli_options *options);
+/* What explain says about engines, for the call's inputs. */
+void cli_explain_engines(cli_call *call, qn__text *out);
 
 /* Makes one input from its text: a number, @file.npy, [1, 2, 3], zeros(...), ones(...), full(v, ...), arange(n), linspace(a, b, n),
  * random(seed, ...) each with an optional `:type`. type 0: from the text (files and suffixes say it; else f64, or i64 for

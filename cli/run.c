@@ -116,6 +116,7 @@ static int call_once(cli_call *call, const cli_options *options) {
                                        .on_span = options->trace ? cli_hear : NULL, .user = &timeline};
         if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) != QN_OK)
             status = cli_report(&error, cli_colour(options));
+        if (status == QN_OK && given.profile && !profile.fallback) snprintf(profile.why, sizeof profile.why, "%s", call->why);
         if (status == QN_OK && options->fallback) cli_print_fallback(&profile);
         if (status == QN_OK && options->profile) cli_print_profile(call, options, &profile);
         if (status == QN_OK && options->trace) status = cli_write_trace(options->trace, call, &timeline);
@@ -136,6 +137,7 @@ int cli_run(int argc, char **argv) {
     uint32_t device = 0;
     int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine, &device)) ? QN_OK : QN_USAGE;
     if (status == QN_OK) status = cli_prepare(&call, &options, engine, device);
+    if (status == QN_OK && engine == QN_ENGINE_AUTO) status = cli_choose(&call, &options);
     if (status == QN_OK) status = call_once(&call, &options);
     cli_call_free(&call);
     cli_options_free(&options);

@@ -318,6 +318,30 @@ typedef struct qn_counts {
 } qn_counts;
 qn_status qn_count(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_counts *counts, qn_error *error);
 
+/* ---- which engine ---- */
+/* What a machine does, measured once by small kernels and kept in the cache's folder. An operation is one of Quern's IR. */
+typedef struct qn_machine {
+    double cpu_operation_ns, cpu_byte_ns;       /* one thread: of an operation of a point, of a byte that a stage reads or writes */
+    double device_call_us, device_launch_us;    /* a call that does nothing; each further stage */
+    double device_points;                       /* that run side by side */
+    double device_step_ns, device_byte_ns;      /* an operation of all of these; a byte of the device's memory */
+    double in_gbytes, out_gbytes;               /* GB/s of copies of usual (pageable) memory to and from the device */
+    double pinned_in_gbytes, pinned_out_gbytes; /* of kDLCUDAHost memory */
+} qn_machine;
+/* Measures when the cache has it not (a second or so; longer on an emulated device). QN_DEVICE where there is no device. */
+qn_status qn_context_machine(qn_context *context, qn_machine *machine, qn_error *error);
+
+typedef struct qn_estimate {
+    qn_engine engine;                /* the one that is expected to be done first: CPU or CUDA */
+    double cpu_ms, cuda_ms;          /* of a call with these inputs where they lie, outputs on the host */
+    double cuda_resident_ms;         /* of one whose arrays stay on the device */
+    double operations, bytes, copied_bytes, launches; /* what the estimate is made of */
+    double pays_from;                /* CUDA is faster when all sizes are multiplied by this much, or more; 0: not up to a million times as large */
+    bool guessed;                    /* loops or sizes depend on data: a guess */
+} qn_estimate;
+/* Runs nothing (but qn_context_machine). The kernel may be of any engine. QN_USAGE for wrong inputs, QN_DEVICE where there is no device. Thread-safe. */
+qn_status qn_kernel_estimate(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_estimate *estimate, qn_error *error);
+
 #ifdef __cplusplus
 }
 #endif
