@@ -113,8 +113,8 @@ int cli_doctor(int argc, char **argv) {
         cli_options_free(&options);
         return QN_USAGE;
     }
-    static check checks[5 + 2 * MAX_DEVICES]; /* the command's, not the library's: large, and used once */
-    static char names[MAX_DEVICES][16];
+    check checks[5 + MAX_DEVICES] = {0};
+    char names[MAX_DEVICES][16];
     size_t count = 0;
     qn__text target = QN__TEXT_EMPTY, out = QN__TEXT_EMPTY;
     float sums[2] = {0, 0}, sum = 0;

@@ -52,15 +52,8 @@ CUresult em_context_start(em_context *context, int device, unsigned int flags) {
 }
 
 CUresult em_context_wait(em_context *context) {
-    for (;;) {
-        const em_stream *stream = context->streams;
-        while (stream && !stream->first) stream = stream->next;
-        if (!stream) return context->error;
-        em_op *last = stream->last;
-        last->references++;
-        em_op_wait(context, last);
-        em_op_release(last);
-    }
+    em_wait_for_submitted(context);
+    return context->error;
 }
 
 void em_context_report(const em_context *context) {

@@ -125,6 +125,7 @@ CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *po
 void em_allocation_end(em_allocation *allocation) {
     if (allocation->kind != EM_DEVICE) withdraw(allocation);
     em_memory_free(memory_of(allocation->context), allocation->address);
+    em_settle();
     count_out(allocation);
     if (allocation->mapping) allocation->ended = true;
     else free(allocation);
@@ -178,10 +179,8 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t size, unsigned int flags
 
 /* Waits for all devices, which may be using what is about to go. */
 static CUresult wait_for_all(em_context *context) {
-    CUresult result = em_context_wait(context);
-    for (em_context *other = em__driver.contexts; other && !result; other = other->next)
-        if (other != context) em_context_wait(other); /* its errors are its own */
-    return result;
+    em_wait_for_submitted(NULL);
+    return context->error;
 }
 
 static bool host_allocation(const em_allocation *allocation) { return allocation->kind == EM_PINNED; }

@@ -96,6 +96,7 @@ static CUresult load(const void *image, unsigned int count, const CUjit_option *
     em_module_object *fresh = result ? NULL : calloc(1, sizeof *fresh);
     if (!fresh) return em_leave(result ? result : CUDA_ERROR_OUT_OF_MEMORY);
     bool refuse = em_requested(EM_REQUEST_LOAD);
+    CUcontext handle = context->handle;
     em_leave(CUDA_SUCCESS);
 
     em_text log = {0};
@@ -113,7 +114,7 @@ static CUresult load(const void *image, unsigned int count, const CUjit_option *
     }
 
     pthread_mutex_lock(&em__lock);
-    if (!result && !context->active) result = CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    if (!result && em_context_of(handle) != context) result = CUDA_ERROR_CONTEXT_IS_DESTROYED;
     if (!result) result = em_object_add(&fresh->object, EM_MODULE, context);
     if (result) {
         em_module_unload(fresh->module);
@@ -134,6 +135,7 @@ void em_module_end(em_module_object *module) {
     em_handle_drop(module->library);
     em_object_remove(&module->object);
     em_module_unload(module->module);
+    em_settle();
     free(module);
     em__driver.statistics.modules--;
 }

@@ -155,6 +155,7 @@ static CUresult queue(em_stream *stream, em_work *work, em_op *wait, bool waited
         em_op_release(op);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
+    op->number = ++em__driver.submitted;
     op->work = *work;
     *work = (em_work){0};
     em_work_number(&op->work);
@@ -200,7 +201,25 @@ CUresult em_op_wait(em_context *context, em_op *op) {
         if (ready(stream) && stream->first->work.kind != EM_WORK_HOST && stream->first->work.kind != EM_WORK_LIST) run_first(stream);
         else pthread_cond_wait(&em__changed, &em__lock);
     }
-    return context->error;
+    return context ? context->error : CUDA_SUCCESS;
+}
+
+/* The oldest operation of a stream that is not done, up to this number. */
+static em_op *unfinished(const em_context *context, uint64_t number) {
+    for (const em_stream *stream = context->streams; stream; stream = stream->next)
+        if (stream->first && stream->first->number <= number) return stream->first;
+    return NULL;
+}
+
+void em_wait_for_submitted(const em_context *context) {
+    uint64_t number = em__driver.submitted;
+    for (;;) { /* looks at the lists anew each time: what they hold may go while the lock is given up */
+        em_op *op = context ? unfinished(context, number) : NULL;
+        for (const em_context *each = em__driver.contexts; !context && each && !op; each = each->next) op = unfinished(each, number);
+        if (!op) return;
+        em_op_wait(NULL, retain(op));
+        em_op_release(op);
+    }
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *handle, unsigned int flags, int priority) {

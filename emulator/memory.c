@@ -1,8 +1,8 @@
 /* The address space: arenas of reserved addresses, filled upwards and never used twice.
  *
  * A block gets whole pages and an inaccessible gap behind them. Device memory ends at the end of its last page (down to 256 bytes), so that
- * nobody can rely on more alignment than promised. Freeing gives the pages back to the system and leaves the addresses
- * inaccessible, so a freed block keeps its identity and use after free is always found.
+ * nobody can rely on more alignment than promised. Freeing and settling gives the pages back to the system and leaves the
+ * addresses inaccessible, so a freed block keeps its identity and use after free is always found.
  *
  * Readers take no lock: an arena's blocks ascend and are published by the release of its count, arenas by that of the list's head; both only
  * grow. Memory that the caller registers lies elsewhere, in a small sorted table under a read-write lock. Writers hold `lock`. */
@@ -33,6 +33,7 @@ struct em_memory {
     size_t registered_count, registered_capacity;
     em_block **dead;              /* once registered; kept for em_memory_find's promise, used again for the same range */
     size_t dead_count, dead_capacity;
+    em_block *unsettled;          /* freed, their pages not given back yet */
     size_t capacity;
     atomic_size_t used, live;
     uint64_t number;
@@ -290,16 +291,26 @@ bool em_memory_free(em_memory *memory, uint64_t address) {
         block->freed = true;
         if (block->registered) {
             unregister(memory, block);
-        } else { /* a fresh mapping: it merges with its neighbours, and the pages go back */
-            uint64_t first = address & ~(uint64_t)(PAGE - 1);
-            mmap((void *)(uintptr_t)first, pages(address + block->size - first), PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        } else {
+            block->unsettled = memory->unsettled;
+            memory->unsettled = block;
             if (counts_as_used(block->kind)) atomic_fetch_sub(&memory->used, rounded(block->size));
         }
         if (block->kind != EM_GLOBAL) atomic_fetch_sub(&memory->live, 1);
     }
     pthread_mutex_unlock(&memory->lock);
     return block != NULL;
+}
+
+void em_memory_settle(em_memory *memory) {
+    pthread_mutex_lock(&memory->lock);
+    for (; memory->unsettled; memory->unsettled = memory->unsettled->unsettled) {
+        const em_block *block = memory->unsettled;
+        uint64_t first = block->address & ~(uint64_t)(PAGE - 1);
+        mmap((void *)(uintptr_t)first, pages(block->address + block->size - first), PROT_NONE, /* a fresh mapping merges with its neighbours */
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    }
+    pthread_mutex_unlock(&memory->lock);
 }
 
 size_t em_memory_used(const em_memory *memory) { return atomic_load(&memory->used); }

@@ -16,6 +16,7 @@ typedef struct em_block {
     bool registered;      /* the caller's memory */
     uint64_t number;      /* of the allocation, for reports; from 1 */
     void *owner;          /* what em_memory_own said; NULL at first */
+    struct em_block *unsettled; /* the address space's own */
 } em_block;
 
 typedef struct em_memory em_memory;
@@ -30,11 +31,14 @@ bool em_memory_register(em_memory *memory, void *data, size_t size);
 bool em_memory_map(em_memory *memory, uint64_t address, bool mapped);
 /* Notes whose the live block that begins at address is. The driver reads and writes owners under its own lock. */
 bool em_memory_own(em_memory *memory, uint64_t address, void *owner);
-/* False: no such block, or freed before. The address must be a block's first. */
+/* False: no such block, or freed before. The address must be a block's first. Its bytes stay accessible to the host until em_memory_settle: who checked
+ * the block just before must not crash. */
 bool em_memory_free(em_memory *memory, uint64_t address);
 /* The block (freed ones included) that holds address; NULL: none. The pointer stays valid until the memory is destroyed. Takes no lock where it finds
  * the block, except for registered memory. */
 const em_block *em_memory_find(em_memory *memory, uint64_t address);
+/* Gives freed blocks' pages back; their addresses become inaccessible. To be called when nothing runs that may be touching them. */
+void em_memory_settle(em_memory *memory);
 size_t em_memory_used(const em_memory *memory);   /* bytes of live device, managed and module blocks */
 size_t em_memory_live(const em_memory *memory);   /* live blocks of all kinds, without module variables */
 

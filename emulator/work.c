@@ -57,6 +57,21 @@ static void fail(em_context *context, CUresult error, const char *text) {
     em_context_fail(context, error);
 }
 
+void em_settle(void) {
+    for (int i = 0; i < em__driver.settings.devices && !em__driver.running; i++) em_memory_settle(em__driver.devices[i].memory);
+}
+
+void em_run_begin(void) {
+    em__driver.running++;
+    pthread_mutex_unlock(&em__lock);
+}
+
+void em_run_end(void) {
+    pthread_mutex_lock(&em__lock);
+    em__driver.running--;
+    em_settle();
+}
+
 static void run_kernel(em_context *context, const em_kernel *kernel) {
     if (kernel->fails) {
         fail(context, CUDA_ERROR_LAUNCH_FAILED, "on request (launch)");
@@ -68,9 +83,9 @@ static void run_kernel(em_context *context, const em_kernel *kernel) {
                         .parameters = kernel->parameters, .memory = state->memory, .device = &state->device, .cancel = &context->cancel};
     em_fault fault = {0};
     em__driver.statistics.launches++;
-    pthread_mutex_unlock(&em__lock);
+    em_run_begin();
     bool fine = em_execute(&launch, &fault);
-    pthread_mutex_lock(&em__lock);
+    em_run_end();
     if (!fine && context->error) return; /* cancelled by the error that came first */
     if (!fine) fail(context, result_of(fault.kind), fault.text);
     if (kernel->last) fail(context, CUDA_ERROR_ECC_UNCORRECTABLE, "on request (sticky)");
@@ -110,10 +125,10 @@ static void run_copy(em_context *context, em_copy *copy) {
     if (copy->from.host != copy->to.host) *(copy->from.host ? &statistics->bytes_in : &statistics->bytes_out) += bytes;
     else if (!copy->from.host) statistics->bytes_between += bytes;
     if (copy->staged) copy->from.address = (uint64_t)(uintptr_t)copy->staged;
-    pthread_mutex_unlock(&em__lock);
+    em_run_begin();
     move(copy);
     if (em__driver.settings.copy_rate > 0) slow_down(bytes);
-    pthread_mutex_lock(&em__lock);
+    em_run_end();
 }
 
 static void fill_row(void *row, uint32_t value, uint32_t element, size_t count) {
@@ -131,10 +146,10 @@ static void run_set(em_context *context, const em_set *set) {
         fail(context, CUDA_ERROR_ILLEGAL_ADDRESS, "a memset writes memory that is not allocated at this point of its stream");
         return;
     }
-    pthread_mutex_unlock(&em__lock);
+    em_run_begin();
     for (size_t y = 0; y < set->height; y++)
         fill_row((char *)(uintptr_t)set->address + y * set->pitch, set->value, set->element, set->width);
-    pthread_mutex_lock(&em__lock);
+    em_run_end();
 }
 
 static void run_host(CUhostFn function, void *data) {

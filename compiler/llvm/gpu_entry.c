@@ -186,12 +186,14 @@ static void prologue(qn__gpu *g) {
     LLVMValueRef lowest = l_load(e, e->i64, l_field(e, g->state, offsetof(qn__device_state, lowest)));
     LLVMSetVolatile(lowest, true);
     LLVMBasicBlockRef stopped = l_block(e, "stopped"), go = l_block(e, "go");
-    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntUGE, lowest, g->key, ""), go, stopped);
+    g->reporting = LLVMBuildICmp(e->builder, LLVMIntNE, g->only, l_i64(e, -1), "");
+    LLVMValueRef runs = LLVMBuildICmp(e->builder, LLVMIntUGE, lowest, g->key, "");
+    if (g->mode == QN__MODE_UNIFORM) runs = LLVMBuildAnd(e->builder, runs, LLVMBuildNot(e->builder, g->reporting, ""), "");
+    l_branch_likely(e, runs, go, stopped);
     l_enter(e, stopped);
     LLVMBuildRetVoid(e->builder);
     l_enter(e, go);
     g->stop = l_load(e, e->i64, l_field(e, g->state, offsetof(qn__device_state, stop)));
-    g->reporting = LLVMBuildICmp(e->builder, LLVMIntNE, g->only, l_i64(e, -1), "");
 }
 
 static void bind_values(qn__gpu *g, const qn__unit *unit) {
@@ -281,7 +283,7 @@ void qn__entry_end(qn__gpu *g) {
     l_enter(e, g->leave);
     LLVMBuildRetVoid(e->builder);
     qn__emission_function_end(e);
-    qn__debug_end(e);
+    qn__debug_function_end(e);
 }
 
 /* ---- the platform ---- */
@@ -300,7 +302,8 @@ static void report(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LLVMVal
     store_field(g, offsetof(qn__device_state, extent), extent);
 }
 
-/* The launch says only that this point failed, or, when it is the one that is asked for, what happened. */
+/* The launch says only that this point failed, or, when it is the one that is asked for, what happened. Uniform code, which could not be run twice (it may have stored
+ * what it reads), is one thread and says all at once. */
 static void raise_fault(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef say = l_block(e, "report"), note = l_block(e, "note"), described = l_block(e, "described"), leave = g->leave;
@@ -308,6 +311,7 @@ static void raise_fault(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LL
     l_enter(e, note);
     LLVMValueRef where = l_field(e, g->state, offsetof(qn__device_state, lowest)), place = LLVMBuildAdd(e->builder, g->key, number, "");
     LLVMBuildAtomicRMW(e->builder, LLVMAtomicRMWBinOpUMin, where, place, LLVMAtomicOrderingMonotonic, false);
+    if (g->mode == QN__MODE_UNIFORM) report(g, kind, location, index, extent);
     l_jump(e, leave);
     l_enter(e, say);
     l_branch(e, LLVMBuildICmp(e->builder, LLVMIntEQ, number, g->only, ""), described, leave);

@@ -175,7 +175,7 @@ void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr) {
     qn__unit_begin(g, &unit, instr->op == QN__OP_REDUCE ? "reduce_in_order" : "scan_in_order", instr->location, 1, 1, 1);
     unit.fixed_grid = 1;
     qn__unit_instr(g, &unit, instr);
-    const char *symbol = qn__entry_begin(g, &unit, QN__MODE_ORDERED);
+    const char *symbol = qn__entry_begin(g, &unit, QN__MODE_UNIFORM);
     if (!symbol) return;
     qn__emit_instr(g->e, instr);
     for (uint32_t i = 0; i < instr->result_count; i++) {

@@ -21,9 +21,11 @@ else()
     set(em_library quern_cuda_emulator_fake)
 endif()
 
+add_custom_target(emulator_driver_tests)
 function(em_test name)
     add_executable(emulator_${name} ${name}.c ${em_support} ${ARGN})
     add_dependencies(emulator_${name} ${em_library})
+    add_dependencies(emulator_driver_tests emulator_${name})
     target_link_libraries(emulator_${name} PRIVATE ${em_libraries})
     target_compile_definitions(emulator_${name} PRIVATE EM_LIBRARY="$<TARGET_FILE:${em_library}>" ${em_definitions})
     target_link_options(emulator_${name} PRIVATE -Wl,--no-gc-sections) # Criterion finds its tests by their section

@@ -60,6 +60,27 @@ Test(driver_graph, nodes) {
     cr_assert_eq(statistics().launches, 5);
 }
 
+Test(driver_graph, launches_of_an_executable_are_in_order) {
+    start(NULL);
+    CUstream a = make_stream(), b = make_stream();
+    uint32_t *flag;
+    OK(cu.cuMemAllocHost_v2((void **)&flag, 4));
+    __atomic_store_n(flag, 0, __ATOMIC_RELEASE);
+    CUgraph graph;
+    CUgraphExec exec;
+    OK(cu.cuStreamBeginCapture_v2(a, CU_STREAM_CAPTURE_MODE_GLOBAL));
+    OK(launch_nop(a));
+    OK(cu.cuStreamEndCapture(a, &graph));
+    OK(cu.cuGraphInstantiateWithFlags(&exec, graph, 0));
+    OK(launch_wait((CUdeviceptr)(uintptr_t)flag, a));
+    OK(cu.cuGraphLaunch(exec, a));
+    OK(cu.cuGraphLaunch(exec, b));
+    usleep(20000);
+    GIVES(ERROR_NOT_READY, cu.cuStreamQuery(b));
+    __atomic_store_n(flag, 1, __ATOMIC_RELEASE);
+    OK(cu.cuStreamSynchronize(b));
+}
+
 /* Of nodes without an edge between them the last added runs first. */
 Test(driver_graph, a_missing_edge_shows) {
     start(NULL);

@@ -114,6 +114,18 @@ Test(driver_stream, events) {
     GIVES(ERROR_INVALID_HANDLE, cu.cuStreamWaitEvent(b, after, 0));
 }
 
+Test(driver_stream, stale_handles) {
+    start(NULL);
+    for (int i = 0; i < 100; i++) {
+        CUevent old = make_event();
+        OK(cu.cuEventDestroy_v2(old));
+        CUevent fresh = make_event();
+        cr_assert_neq(old, fresh);
+        GIVES(ERROR_INVALID_HANDLE, cu.cuEventQuery(old));
+        OK(cu.cuEventDestroy_v2(fresh));
+    }
+}
+
 /* Waiting for an event means its record at the time of the call. */
 Test(driver_stream, an_event_recorded_again) {
     start_with_flag();
@@ -200,6 +212,19 @@ Test(driver_stream, use_before_the_allocation_is_a_fault) {
     OK(cu.cuMemAllocAsync(&data, 4, a));
     OK(launch_add(data, 1, b)); /* nothing orders it behind the allocation */
     GIVES(ERROR_ILLEGAL_ADDRESS, cu.cuStreamSynchronize(b));
+    raise_flag();
+}
+
+Test(driver_stream, a_copy_before_the_allocation_is_a_fault) {
+    start_with_flag();
+    CUstream a = make_stream(CU_STREAM_NON_BLOCKING), b = make_stream(CU_STREAM_NON_BLOCKING);
+    CUdeviceptr data;
+    uint32_t value = 1;
+    OK(launch_wait(flag_address, a));
+    OK(cu.cuMemAllocAsync(&data, 4, a));
+    OK(cu.cuMemcpyHtoDAsync_v2(data, &value, 4, b));
+    GIVES(ERROR_ILLEGAL_ADDRESS, cu.cuStreamSynchronize(b));
+    cr_assert(logged("a copy writes memory that is not allocated at this point"));
     raise_flag();
 }
 

@@ -63,9 +63,12 @@ static bool crashes(uint64_t address) {
 Test(memory, gaps_and_freed_memory_are_inaccessible) {
     em_memory *memory = em_memory_create(1 << 20);
     uint64_t address = em_memory_allocate(memory, 256, EM_DEVICE);
+    cr_assert(em_memory_allocate(memory, 256, EM_PINNED));
     cr_assert_not(crashes(address));
     cr_assert(crashes(address + 256));
     em_memory_free(memory, address);
+    cr_assert_not(crashes(address));
+    em_memory_settle(memory);
     cr_assert(crashes(address));
     em_memory_destroy(memory);
 }
