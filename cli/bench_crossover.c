@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CURVES = 8, ENOUGH_MS = 100, TOO_LONG_MS = 2000 };
+enum { MAX_CURVES = 8 };
+static const double ENOUGH_MS = 100, TOO_LONG_MS = 2000;
 
 typedef struct curve {
     char name[48];
@@ -153,7 +154,7 @@ static void print_table(qn__text *out, const crossover *c) {
     }
     for (size_t i = 0; i < c->curve_count; i++)
         if (c->curves[i].ended && c->curves[i].ended != c->sizes[c->size_count - 1])
-            qn__text_format(out, "  %s: no sizes above %s, where a call took more than %d s\n", c->curves[i].name, grouped(n, (double)c->curves[i].ended), TOO_LONG_MS / 1000);
+            qn__text_format(out, "  %s: no sizes above %s, where a call took more than %.0f s\n", c->curves[i].name, grouped(n, (double)c->curves[i].ended), TOO_LONG_MS * 1e-3);
     crossing found[MAX_CURVES * MAX_CURVES];
     const size_t count = find_crossings(c, found);
     for (size_t i = 0; i < count; i++) say_crossing(out, &found[i]);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ENOUGH_MS = 300, TOO_LONG_MS = 3000 };
+static const double ENOUGH_MS = 300, TOO_LONG_MS = 3000;
 static const qn_type types[CLI_PRECISION_TYPES] = {QN_F16, QN_BF16, QN_F32, QN_F64};
 
 /* One result, copied: an output or an inout. */
