@@ -127,6 +127,7 @@ static void choose_chunk(qn__streaming *s) {
     if (!s->chunk) s->chunk = line * 0x1p47 > bytes ? (int64_t)(bytes / line) : INT64_C(1) << 47;
     if (s->chunk < 1) s->chunk = 1;
     if (s->chunk > INT64_C(1) << 47) s->chunk = INT64_C(1) << 47;
+    s->line = line;
     s->work = (double)s->total * s->plan->passes;
 }
 
@@ -203,7 +204,7 @@ static qn_status take_arguments(qn__streaming *s, const DLTensor *const *inputs,
         qn__clear_argument(&s->arguments[i], sig->parameters[i].type, sig->parameters[i].rank);
         const qn_array *given = i >= sig->input_count ? outputs[i - sig->input_count] : NULL;
         if (i >= sig->input_count && !given) continue;
-        const qn_status status = qn__argument_from(&sig->parameters[i], given ? &given->tensor : inputs[i], &s->arguments[i], s->error);
+        const qn_status status = qn__argument_from(&sig->parameters[i], given ? &given->tensor : inputs[i], NULL, &s->arguments[i], s->error);
         if (status != QN_OK) return status;
     }
     qn__call_result result;
@@ -254,7 +255,7 @@ static qn_status new_output(qn__streaming *s, const qn__parameter *p, qn__stream
     }
     if (p->rank) {
         if (existential(s->signature, p)) array->whole.extent[0] = array->shape[0];
-        *output = qn__array_adopt(context, &array->whole);
+        *output = qn__array_adopt(context, &array->whole, NULL);
         return *output ? QN_OK : qn__error(s->error, QN_RESOURCE, "out of memory");
     }
     const qn_status status = qn_array_create(context, (qn_type)p->type, 0, NULL, output, s->error);
@@ -288,7 +289,8 @@ static qn_status hand_over(qn__streaming *s, qn_array **outputs) {
 
 static qn_status stream(qn__streaming *s, const DLTensor *const *inputs, qn_array **outputs) {
     const qn__signature *sig = s->signature;
-    qn_status status = take_ir(s);
+    qn_status status = s->row->device ? qn__context_device(s->kernel->module->context, s->kernel->module->context->options.device, &s->device, s->error) : QN_OK;
+    if (status == QN_OK) status = take_ir(s);
     if (status != QN_OK) return status;
     s->arrays = QN__ARENA_ARRAY(s->arena, qn__streamed, s->ir->array_count);
     s->arguments = QN__ARENA_ARRAY(s->arena, qn__argument, sig->parameter_count);

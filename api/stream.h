@@ -1,4 +1,4 @@
-/* What the parts of qn_stream share: stream.c (the plan, arrays, outputs), stream_run.c (steps and pieces). */
+/* What the parts of qn_stream share: stream.c (the plan, arrays, outputs), stream_run.c (steps and pieces), stream_join.c (code, reductions). */
 #ifndef QN__API_STREAM_H
 #define QN__API_STREAM_H
 
@@ -26,7 +26,6 @@ typedef struct qn__stream_code {
     qn__stream_kernel kernel;
     qn__image image;
     qn__loaded loaded;
-    qn__argument *arguments;
 } qn__stream_code;
 
 typedef struct qn__joining {
@@ -36,6 +35,7 @@ typedef struct qn__joining {
     uint32_t depth;
     uint64_t *piece;       /* the latest piece's accumulators */
     uint64_t *memory;
+    qn__argument *arguments;
     int64_t terms;
 } qn__joining;
 
@@ -46,6 +46,7 @@ typedef struct qn__streaming {
     qn_stream_options options;
     qn__call_options call;
     const qn__engine_row *row;
+    qn__cuda_device *device;     /* of engine cuda */
     qn__arena *arena;
     qn__text text;               /* of the IR */
     qn__ir *ir;                  /* the copy that the plan is of */
@@ -55,15 +56,26 @@ typedef struct qn__streaming {
     int64_t *sizes;
     int64_t (*extents)[QN__MAX_RANK]; /* of the outputs */
     int64_t total, chunk;        /* indices in all; of a piece */
-    double done, work;           /* pieces */
+    double line;                 /* bytes of all cut arrays for one index */
+    double done, work;           /* indices */
     qn_error *error;
 } qn__streaming;
 
 /* The piece that is being run. */
 typedef struct qn__piece { int64_t from, to; bool first, last; } qn__piece;
 
+/* stream_join.c. The kernel of a step, made and loaded; joins. */
+qn_status qn__stream_load(qn__streaming *s, uint32_t step, qn__stream_code *code);
+void qn__stream_unload(qn__streaming *s, qn__stream_code *code);
+qn_status qn__stream_join_open(qn__streaming *s, uint32_t item, qn__joining *j);
+qn_status qn__stream_join_piece(qn__streaming *s, qn__joining *j); /* j->piece and j->terms are a further piece's */
+qn_status qn__stream_join_end(qn__streaming *s, qn__joining *j);   /* the results go to their slots */
+void qn__stream_join_close(qn__streaming *s, qn__joining *j);
+
+/* stream_run.c */
 qn_status qn__stream_run(qn__streaming *s);
-/* One line of an array's extent in bytes per index of the cut dimension. */
+
+/* stream.c. Memory for a whole array, of the context's allocator; what it had is freed. A kept output grows by a piece. */
 qn_status qn__stream_memory(qn__streaming *s, qn__argument *whole, qn__type type, uint32_t rank, const int64_t *extents);
 qn_status qn__stream_append(qn__streaming *s, uint32_t array, qn__argument *piece);
 

@@ -1,127 +1,35 @@
-/* qn_stream's steps: makes and loads the kernel of each, feeds it piece by piece, joins what reductions gave, and hands outputs on.
+/* qn_stream's steps: feeds the kernel of each piece by piece, hands outputs on, and says which point of the whole an error is about.
  *
- * A step's kernel lives while the step runs. All state is in qn__streaming. Pieces of a step follow each other; that, with at most one
- * instruction per step that may raise an error, makes the first error the kernel's first. */
+ * A step's kernel lives while the step runs. All state is in qn__streaming. Two pieces may be on their way, each with buffers of its own, so that one is computed while
+ * the other is copied or written; they are delivered in order. That, with at most one instruction per step that may raise an error, makes the first error
+ * the kernel's first. */
 #include "api/stream.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* --- code ---------------------------------------------------------------------------------------------------------- */
-
-static void unload(qn__streaming *s, qn__stream_code *code) {
-    if (code->loaded.engine) qn__kernel_drop(s->kernel, &code->loaded);
-    free(code->arguments);
-    qn__arena_destroy(code->arena);
-    *code = (qn__stream_code){0};
-}
-
-/* `make` has made the kernel, or failed with message. */
-static qn_status load(qn__streaming *s, qn__stream_code *code, bool made, const char *message) {
-    qn_context *context = s->kernel->module->context;
-    if (!made) return qn__error(s->error, qn__failure(message), "streaming: %s", message);
-    qn__loader *loader = s->row->native ? qn__context_loader(context, &message) : NULL;
-    if (s->row->native && !loader) return qn__error(s->error, qn__failure(message), "the JIT cannot start: %s", message);
-    if (!s->row->emit(code->kernel.ir, context, &code->image, &message))
-        return qn__error(s->error, code->kernel.ir->failed ? QN_RESOURCE : qn__failure(message), "%s: %s", s->row->name, message);
-    qn__loaded loaded = {0};
-    if (!qn__kernel_load(&loaded, s->row->engine, &code->image, loader, &message))
-        return qn__error(s->error, qn__failure(message), "%s: %s", s->row->name, message);
-    code->loaded = loaded;
-    code->arguments = calloc(code->image.signature->parameter_count + 1U, sizeof *code->arguments);
-    return code->arguments ? QN_OK : qn__error(s->error, QN_RESOURCE, "out of memory");
-}
-
-static qn_status load_step(qn__streaming *s, uint32_t step, qn__stream_code *code) {
-    const char *message = "out of memory";
-    code->arena = qn__arena_create(0);
-    const bool made = code->arena && qn__stream_step(qn__text_bytes(&s->text), s->text.length, code->arena, s->plan->array, s->plan->dimension, step,
-                                                     &code->kernel, &message);
-    return load(s, code, made, message);
-}
-
-static qn_status load_join(qn__streaming *s, uint32_t item, qn__stream_code *code) {
-    const char *message = "out of memory";
-    code->arena = qn__arena_create(0);
-    const bool made = code->arena && qn__stream_join(qn__text_bytes(&s->text), s->text.length, code->arena, s->plan->array, s->plan->dimension, item,
-                                                     &code->kernel, &message);
-    return load(s, code, made, message);
-}
-
-/* --- joining reductions -------------------------------------------------------------------------------------------- */
-
-/* left = combine(left, right). */
-static qn_status combine(qn__streaming *s, qn__joining *j, uint64_t *left, const uint64_t *right) {
-    const qn__signature *sig = j->code.image.signature;
-    const uint32_t base = s->plan->slot_of[s->plan->ir->instrs[s->plan->items[j->item].ref].first_result] - 1;
-    for (uint32_t i = 0; i < sig->parameter_count; i++) {
-        const qn__stream_binding *b = &j->code.kernel.bindings[i];
-        const qn__parameter *p = &sig->parameters[i];
-        qn__argument *a = &j->code.arguments[i];
-        qn__clear_argument(a, p->type, p->rank);
-        if (p->kind == QN__PARAMETER_OUT) continue;
-        switch ((qn__stream_role)b->role) {
-        case QN__STREAM_LEFT: a->bits = left[b->number - base]; break;
-        case QN__STREAM_RIGHT: a->bits = right[b->number - base]; break;
-        case QN__STREAM_SLOT: a->bits = s->slots[b->number]; break;
-        case QN__STREAM_SCALAR: a->bits = s->scalars[b->number]; break;
-        case QN__STREAM_SIZE: a->bits = (uint64_t)s->sizes[b->number]; break;
-        default: return qn__error(s->error, QN_INTERNAL, "streaming: a join has an argument of kind %d", b->role);
-        }
-    }
-    qn__call_result result;
-    if (qn__call(&j->code.loaded, j->code.arguments, sig->parameter_count, &s->call, &result) != QN__CALL_OK)
-        return qn__call_error(&result, s->error);
-    for (uint32_t i = sig->input_count; i < sig->parameter_count; i++) left[j->code.kernel.bindings[i].number - base] = j->code.arguments[i].bits;
-    return QN_OK;
-}
-
-/* A piece more. Branches of one size join at once, as carries do: the tree over the pieces splits at powers of two. */
-static qn_status join_piece(qn__streaming *s, qn__joining *j) {
-    if (j->terms <= 0 && j->depth) return QN_OK; /* behind the reduction's end */
-    qn__branch *top = &j->branches[j->depth];
-    top->pieces = 1;
-    memcpy(top->values, j->piece, j->count * sizeof *j->piece);
-    j->depth++;
-    while (j->depth > 1 && j->branches[j->depth - 1].pieces == j->branches[j->depth - 2].pieces) {
-        const qn_status status = combine(s, j, j->branches[j->depth - 2].values, j->branches[j->depth - 1].values);
-        if (status != QN_OK) return status;
-        j->branches[j->depth - 2].pieces *= 2;
-        j->depth--;
-    }
-    return QN_OK;
-}
-
-static qn_status finish_join(qn__streaming *s, qn__joining *j) {
-    for (; j->depth > 1; j->depth--) {
-        const qn_status status = combine(s, j, j->branches[j->depth - 2].values, j->branches[j->depth - 1].values);
-        if (status != QN_OK) return status;
-    }
-    const uint32_t base = s->plan->slot_of[s->plan->ir->instrs[s->plan->items[j->item].ref].first_result] - 1;
-    memcpy(&s->slots[base], j->branches[0].values, j->count * sizeof *s->slots);
-    return QN_OK;
-}
-
-static qn_status open_join(qn__streaming *s, uint32_t item, qn__joining *j) {
-    j->item = item;
-    j->count = s->plan->ir->instrs[s->plan->items[item].ref].result_count;
-    j->memory = calloc((size_t)j->count * (QN__BRANCHES + 1), sizeof *j->memory);
-    if (!j->memory) return qn__error(s->error, QN_RESOURCE, "out of memory");
-    for (uint32_t i = 0; i < QN__BRANCHES; i++) j->branches[i].values = j->memory + (size_t)i * j->count;
-    j->piece = j->memory + (size_t)QN__BRANCHES * j->count;
-    return load_join(s, item, &j->code);
-}
-
-static void close_join(qn__streaming *s, qn__joining *j) {
-    unload(s, &j->code);
-    free(j->memory);
-}
+static const double WORTH_A_THREAD = 1 << 16; /* bytes of a piece */
 
 /* --- arguments of a piece ------------------------------------------------------------------------------------------ */
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* A piece on its way. Two are, where one can be computed while the other is read or written. */
+typedef struct slot {
+    qn__piece piece;
+    qn__argument *arguments;
+    qn__argument *buffers;  /* by parameter: what cut outputs are computed into */
+    const qn__loaded *loaded;
+    qn__call_options options;
+    qn__device_call device;
+    qn__cuda_space memory;
+    qn__space space;
+    qn__call_result result;
+    pthread_t thread;
+    bool busy, threaded;
+} slot;
 
 typedef struct running {
     qn__streaming *s;
@@ -129,22 +37,22 @@ typedef struct running {
     qn__stream_code code;
     qn__joining *joins;
     uint32_t join_count;
-    qn__piece piece;
-    qn__argument *buffers; /* by parameter: what cut outputs are computed into */
+    slot slots[2], *at;    /* at: whose piece is being prepared or delivered */
+    uint64_t *resident;    /* by parameter: where a whole array lies on the device; 0: on the host */
 } running;
 
 /* What of a cut array the piece's view has. */
 static void view_of(const running *r, const qn__stream_binding *b, const qn__argument *whole, int64_t *from, int64_t *to) {
     const int64_t extent = whole->extent[b->dimension];
-    *from = least(extent, most(0, r->piece.from - b->low));
-    *to = r->piece.last ? extent : most(*from, least(extent, r->piece.to + b->high));
+    *from = least(extent, most(0, r->at->piece.from - b->low));
+    *to = r->at->piece.last ? extent : most(*from, least(extent, r->at->piece.to + b->high));
 }
 
 /* What of it is the piece's own. */
 static void core_of(const running *r, const qn__stream_binding *b, const qn__argument *whole, int64_t *from, int64_t *to) {
     const int64_t extent = whole->extent[b->dimension];
-    *from = least(extent, r->piece.from);
-    *to = r->piece.last ? extent : least(extent, r->piece.to);
+    *from = least(extent, r->at->piece.from);
+    *to = r->at->piece.last ? extent : least(extent, r->at->piece.to);
 }
 
 static qn__argument part_of(const qn__argument *whole, uint32_t dimension, int64_t from, int64_t to, int64_t origin) {
@@ -182,12 +90,12 @@ static uint64_t scalar_of(const running *r, const qn__stream_binding *b) {
     case QN__STREAM_SCALAR: return s->scalars[b->number];
     case QN__STREAM_SIZE: return (uint64_t)s->sizes[b->number];
     case QN__STREAM_SLOT: return s->slots[b->number];
-    case QN__STREAM_FIRST: return (uint64_t)r->piece.from;
-    case QN__STREAM_BEGIN: return (uint64_t)(r->piece.first ? -QN__STREAM_FAR : r->piece.from);
-    case QN__STREAM_END: return (uint64_t)(r->piece.last ? QN__STREAM_FAR : r->piece.to);
+    case QN__STREAM_FIRST: return (uint64_t)r->at->piece.from;
+    case QN__STREAM_BEGIN: return (uint64_t)(r->at->piece.first ? -QN__STREAM_FAR : r->at->piece.from);
+    case QN__STREAM_END: return (uint64_t)(r->at->piece.last ? QN__STREAM_FAR : r->at->piece.to);
     case QN__STREAM_ORIGIN:
         cut = binding_of(r, b->number, NULL);
-        return cut ? (uint64_t)most(0, r->piece.from - cut->low) : 0;
+        return cut ? (uint64_t)most(0, r->at->piece.from - cut->low) : 0;
     case QN__STREAM_EXTENT: return (uint64_t)extent_of(r, b->number, b->dimension);
     case QN__STREAM_ARRAY_WHOLE: return s->arrays[b->number].whole.bits;
     case QN__STREAM_ARRAY_CUT:
@@ -203,7 +111,7 @@ static uint64_t scalar_of(const running *r, const qn__stream_binding *b) {
 
 /* A buffer for a cut output that does not lie in memory as a whole, or is computed with a halo; kept from piece to piece. */
 static qn_status buffer_for(running *r, uint32_t i, const qn__argument *part) {
-    qn__argument *buffer = &r->buffers[i];
+    qn__argument *buffer = &r->at->buffers[i];
     const uint32_t bytes = qn__type_bytes((qn__type)part->type);
     const int64_t total = qn__array_bytes(part->rank, part->extent, bytes);
     if (total < 0) return qn__error(r->s->error, QN_RESOURCE, "out of memory");
@@ -221,11 +129,11 @@ static qn_status cut_argument(running *r, uint32_t i) {
     const qn__streamed *array = &r->s->arrays[b->number];
     int64_t from, to;
     view_of(r, b, &array->whole, &from, &to);
-    qn__argument *a = &r->code.arguments[i];
+    qn__argument *a = &r->at->arguments[i];
     *a = part_of(&array->whole, b->dimension, from, to, 0);
     if (r->code.image.signature->parameters[i].kind != QN__PARAMETER_OUT || (!array->sink && !b->low && !b->high)) return QN_OK;
     const qn_status status = buffer_for(r, i, a);
-    *a = r->buffers[i];
+    *a = r->at->buffers[i];
     a->allocated = false;
     return status;
 }
@@ -235,7 +143,7 @@ static qn_status gather(running *r) {
     for (uint32_t i = 0; i < sig->parameter_count; i++) {
         const qn__stream_binding *b = &r->code.kernel.bindings[i];
         const qn__parameter *p = &sig->parameters[i];
-        qn__argument *a = &r->code.arguments[i];
+        qn__argument *a = &r->at->arguments[i];
         qn_status status = QN_OK;
         qn__clear_argument(a, p->type, p->rank);
         if (p->kind == QN__PARAMETER_SCALAR) {
@@ -245,6 +153,11 @@ static qn_status gather(running *r) {
         } else if (b->role == QN__STREAM_ARRAY_WHOLE && p->rank) {
             *a = r->s->arrays[b->number].whole;
             a->allocated = false;
+            if (r->resident[i]) {
+                qn__row_major(p->rank, a->extent, qn__type_bytes((qn__type)p->type), a->stride);
+                a->data = (void *)(uintptr_t)r->resident[i];
+                a->where = QN__WHERE_DEVICE;
+            }
         }
         if (status != QN_OK) return status;
     }
@@ -271,11 +184,11 @@ static qn_status to_sink(running *r, uint32_t array, int64_t offset, qn__argumen
 static qn_status deliver_cut(running *r, uint32_t i) {
     const qn__stream_binding *b = &r->code.kernel.bindings[i];
     const qn__streamed *array = &r->s->arrays[b->number];
-    if (!r->buffers[i].data) return QN_OK; /* it was computed in its place */
+    if (!r->at->buffers[i].data) return QN_OK; /* it was computed in its place */
     int64_t from, to, view, view_end;
     core_of(r, b, &array->whole, &from, &to);
     view_of(r, b, &array->whole, &view, &view_end);
-    qn__argument core = part_of(&r->buffers[i], b->dimension, from, to, view);
+    qn__argument core = part_of(&r->at->buffers[i], b->dimension, from, to, view);
     if (qn__array_bytes(core.rank, core.extent, 1) <= 0) return QN_OK;
     if (array->sink) return to_sink(r, b->number, from, &core);
     const qn__argument place = part_of(&array->whole, b->dimension, from, to, 0);
@@ -285,7 +198,7 @@ static qn_status deliver_cut(running *r, uint32_t i) {
 
 static qn_status deliver_kept(running *r, uint32_t i) {
     const qn__stream_binding *b = &r->code.kernel.bindings[i];
-    qn__argument *a = &r->code.arguments[i];
+    qn__argument *a = &r->at->arguments[i];
     qn__streamed *array = &r->s->arrays[b->number];
     const int64_t offset = array->shape[0], count = a->extent[0];
     qn_status status = QN_OK;
@@ -301,7 +214,7 @@ static qn_status deliver(running *r) {
     qn_status status = QN_OK;
     for (uint32_t i = sig->input_count; status == QN_OK && i < sig->parameter_count; i++) {
         const qn__stream_binding *b = &r->code.kernel.bindings[i];
-        const uint64_t bits = r->code.arguments[i].bits;
+        const uint64_t bits = r->at->arguments[i].bits;
         switch ((qn__stream_role)b->role) {
         case QN__STREAM_ARRAY_CUT: status = deliver_cut(r, i); break;
         case QN__STREAM_ARRAY_APPENDED: status = deliver_kept(r, i); break;
@@ -319,14 +232,14 @@ static qn_status deliver(running *r) {
             }
         }
     }
-    for (uint32_t k = 0; status == QN_OK && k < r->join_count; k++) status = join_piece(s, &r->joins[k]);
+    for (uint32_t k = 0; status == QN_OK && k < r->join_count; k++) status = qn__stream_join_piece(s, &r->joins[k]);
     return status;
 }
 
 static void free_kept(running *r) {
     const qn__signature *sig = r->code.image.signature;
     for (uint32_t i = sig->input_count; i < sig->parameter_count; i++)
-        if (r->code.kernel.bindings[i].role == QN__STREAM_ARRAY_APPENDED) qn__argument_free(&r->code.arguments[i], r->s->call.allocator);
+        if (r->code.kernel.bindings[i].role == QN__STREAM_ARRAY_APPENDED) qn__argument_free(&r->at->arguments[i], r->s->call.allocator);
 }
 
 /* --- errors -------------------------------------------------------------------------------------------------------- */
@@ -346,8 +259,8 @@ static int64_t points_before(const running *r) {
         const qn__instr *stage = &plan->ir->instrs[item->ref];
         const uint32_t rank = stage->op == QN__OP_PARALLEL ? (uint32_t)stage->imm : stage->op == QN__OP_KEEP ? stage->arg_count / 2 : stage->op == QN__OP_REDUCE;
         int64_t lo, points;
-        if (!item->cut || !item->raises || item->step != r->step || !rank || r->piece.first || !value_of(r->s, stage->args[0], &lo)) continue;
-        points = most(0, r->piece.from - item->halo - lo);
+        if (!item->cut || !item->raises || item->step != r->step || !rank || r->at->piece.first || !value_of(r->s, stage->args[0], &lo)) continue;
+        points = most(0, r->at->piece.from - item->halo - lo);
         for (uint32_t d = 1; d < rank; d++) {
             int64_t low, high;
             if (!value_of(r->s, stage->args[2 * d], &low) || !value_of(r->s, stage->args[2 * d + 1], &high)) return 0;
@@ -358,19 +271,36 @@ static int64_t points_before(const running *r) {
     return 0;
 }
 
-/* --- a step -------------------------------------------------------------------------------------------------------- */
+/* --- a piece ------------------------------------------------------------------------------------------------------- */
 
-static qn_status run_piece(running *r) {
-    qn_status status = gather(r);
+static void *call_piece(void *user) {
+    slot *x = user;
+    qn__call(x->loaded, x->arguments, x->loaded->image->signature->parameter_count, &x->options, &x->result);
+    return NULL;
+}
+
+static qn_status start_piece(running *r, bool threaded) {
+    slot *x = r->at;
+    const qn_status status = gather(r);
     if (status != QN_OK) return status;
-    qn__call_result result;
-    if (qn__call(&r->code.loaded, r->code.arguments, r->code.image.signature->parameter_count, &r->s->call, &result) != QN__CALL_OK) {
-        if (result.status == QN__CALL_FAULT) result.fault.iteration += points_before(r);
-        return qn__call_error(&result, r->s->error);
+    x->loaded = &r->code.loaded;
+    x->options = r->s->call;
+    if (r->s->device) {
+        x->device = (qn__device_call){.where = NULL};
+        x->memory = (qn__cuda_space){r->s->device, &x->device};
+        qn__cuda_space_of(&x->memory, &x->space);
+        x->options.device = &x->device;
+        x->options.space = &x->space;
     }
-    status = deliver(r);
-    free_kept(r);
-    return status;
+    x->threaded = threaded && pthread_create(&x->thread, NULL, call_piece, x) == 0;
+    if (!x->threaded) call_piece(x);
+    x->busy = true;
+    return QN_OK;
+}
+
+static void wait_for(slot *x) {
+    if (x->busy && x->threaded) pthread_join(x->thread, NULL);
+    x->busy = false;
 }
 
 /* The inputs that a piece was the last to read. */
@@ -382,15 +312,88 @@ static void tell_consumed(running *r) {
         if (b->role != QN__STREAM_ARRAY_CUT) continue;
         qn__streamed *array = &r->s->arrays[b->number];
         const int64_t extent = array->whole.extent[b->dimension];
-        const int64_t to = r->piece.last ? extent : least(extent, most(0, r->piece.to - b->low));
+        const int64_t to = r->at->piece.last ? extent : least(extent, most(0, r->at->piece.to - b->low));
         for (uint32_t k = 0; k < r->s->signature->input_count && to > array->consumed; k++) {
             const qn__parameter *p = &r->s->signature->parameters[k];
             if (p->kind == QN__PARAMETER_SCALAR || p->index != b->number) continue;
             o->consumed(o->user, k, b->dimension, array->consumed, to);
         }
-        array->consumed = r->piece.last ? 0 : to;
+        array->consumed = r->at->piece.last ? 0 : to;
     }
 }
+
+static qn_status end_piece(running *r) {
+    slot *x = r->at;
+    if (!x->busy) return QN_OK;
+    wait_for(x);
+    if (x->result.status != QN__CALL_OK) {
+        if (x->result.status == QN__CALL_FAULT) x->result.fault.iteration += points_before(r);
+        return qn__call_error(&x->result, r->s->error);
+    }
+    const qn_status status = deliver(r);
+    free_kept(r);
+    if (status == QN_OK && r->step & 1) tell_consumed(r);
+    return status;
+}
+
+/* Ends what is on its way without looking at it. */
+static void abandon(running *r) {
+    for (int k = 0; k < 2; k++) {
+        slot *x = &r->slots[k];
+        const bool busy = x->busy;
+        wait_for(x);
+        r->at = x;
+        if (busy && x->result.status == QN__CALL_OK) free_kept(r);
+    }
+}
+
+/* --- whole arrays on a device: there for the time of a step --------------------------------------------------------- */
+
+static bool straight(const qn__argument *a) {
+    int64_t strides[QN__MAX_RANK];
+    qn__row_major(a->rank, a->extent, qn__type_bytes((qn__type)a->type), strides);
+    for (uint32_t d = 0; d < a->rank; d++)
+        if (a->extent[d] > 1 && a->stride[d] != strides[d]) return false;
+    return true;
+}
+
+static size_t resident_bytes(const running *r, uint32_t i) {
+    const qn__stream_binding *b = &r->code.kernel.bindings[i];
+    const qn__argument *whole = &r->s->arrays[b->number].whole;
+    if (b->role != QN__STREAM_ARRAY_WHOLE || !whole->rank || r->code.image.signature->parameters[i].kind == QN__PARAMETER_SCALAR || !straight(whole)) return 0;
+    return (size_t)most(0, qn__array_bytes(whole->rank, whole->extent, qn__type_bytes((qn__type)whole->type)));
+}
+
+static size_t rounded(size_t bytes) { return (bytes + 31) / 16 * 16; } /* entries may touch the rest of the last 16 bytes */
+
+static qn_status settle(running *r) {
+    const qn__signature *sig = r->code.image.signature;
+    for (uint32_t i = 0; r->s->device && i < sig->input_count; i++) {
+        const size_t bytes = resident_bytes(r, i);
+        qn__cuda_error failed;
+        if (!bytes) continue;
+        r->resident[i] = qn__cuda_allocate(r->s->device, rounded(bytes), &failed);
+        if (!r->resident[i] || !qn__cuda_upload(r->s->device, r->resident[i], r->s->arrays[r->code.kernel.bindings[i].number].whole.data, bytes, &failed))
+            return qn__error(r->s->error, qn__cuda_status(failed.failure), "cuda: %s", failed.text);
+    }
+    return QN_OK;
+}
+
+static qn_status unsettle(running *r, qn_status status) {
+    const qn__signature *sig = r->code.image.signature;
+    for (uint32_t i = 0; r->resident && i < sig->input_count; i++) {
+        const size_t bytes = r->resident[i] ? resident_bytes(r, i) : 0;
+        qn__cuda_error failed;
+        if (!bytes) continue;
+        if (status == QN_OK && sig->parameters[i].kind == QN__PARAMETER_INOUT &&
+            !qn__cuda_download(r->s->device, r->s->arrays[r->code.kernel.bindings[i].number].whole.data, r->resident[i], bytes, &failed))
+            status = qn__error(r->s->error, qn__cuda_status(failed.failure), "cuda: %s", failed.text);
+        qn__cuda_release(r->s->device, r->resident[i], rounded(bytes));
+    }
+    return status;
+}
+
+/* --- a step -------------------------------------------------------------------------------------------------------- */
 
 /* Where the reductions of the step begin; pieces are cut at whole blocks from there. */
 static bool reduces_from(const running *r, int64_t *start) {
@@ -402,6 +405,25 @@ static bool reduces_from(const running *r, int64_t *start) {
     return false;
 }
 
+/* Whether two pieces may be on their way at once: nothing that both write, and enough work to be worth a thread. */
+static bool overlaps(const running *r, int64_t chunk) {
+    const qn__signature *sig = r->code.image.signature;
+    if (chunk >= r->s->total || (!r->s->device && (double)chunk * r->s->line < WORTH_A_THREAD)) return false;
+    for (uint32_t i = 0; i < sig->input_count; i++)
+        if (r->code.kernel.bindings[i].role == QN__STREAM_ARRAY_WHOLE && sig->parameters[i].kind == QN__PARAMETER_INOUT) return false;
+    return true;
+}
+
+static qn_status finish_piece(running *r) {
+    qn__streaming *s = r->s;
+    if (!r->at->busy) return QN_OK;
+    const qn_status status = end_piece(r);
+    if (status != QN_OK) return status;
+    s->done += (double)(r->at->piece.to - r->at->piece.from);
+    if (s->options.progress) s->options.progress(s->options.user, s->work > 0 ? s->done / s->work : 1);
+    return QN_OK;
+}
+
 static qn_status run_pieces(running *r) {
     qn__streaming *s = r->s;
     int64_t chunk = s->chunk, start, at = 0;
@@ -410,39 +432,82 @@ static qn_status run_pieces(running *r) {
         while (blocks <= chunk / 2) blocks *= 2;
         chunk = blocks;
     }
-    do {
+    const bool two = overlaps(r, chunk);
+    qn_status status = QN_OK;
+    bool last = false;
+    for (uint32_t n = 0; status == QN_OK && !last; n++) {
         int64_t to;
+        r->at = &r->slots[two ? n % 2 : 0];
+        status = finish_piece(r); /* the one before the last */
+        if (status != QN_OK) break;
         if (__builtin_add_overflow(at, at ? chunk : start + chunk, &to) || to > s->total) to = s->total;
-        r->piece = (qn__piece){.from = at, .to = to, .first = at == 0, .last = to >= s->total};
-        const qn_status status = run_piece(r);
-        if (status != QN_OK) return status;
-        tell_consumed(r);
-        s->done += (double)(to - at);
-        if (s->options.progress) s->options.progress(s->options.user, s->work > 0 ? s->done / s->work : 1);
+        last = to >= s->total;
+        r->at->piece = (qn__piece){.from = at, .to = to, .first = at == 0, .last = last};
         at = to;
-    } while (!r->piece.last);
-    return QN_OK;
-}
-
-static qn_status open_joins(running *r) {
-    const qn__stream *plan = r->s->plan;
-    r->joins = calloc(plan->item_count + 1U, sizeof *r->joins);
-    if (!r->joins) return qn__error(r->s->error, QN_RESOURCE, "out of memory");
-    for (uint32_t i = 0; i < plan->item_count; i++) {
-        if (!plan->items[i].cut || plan->items[i].step != r->step || plan->ir->instrs[plan->items[i].ref].op != QN__OP_REDUCE) continue;
-        const qn_status status = open_join(r->s, i, &r->joins[r->join_count++]);
-        if (status != QN_OK) return status;
+        status = start_piece(r, two);
     }
-    return QN_OK;
+    for (uint32_t n = 0; status == QN_OK && n < 2; n++) { /* the older one first */
+        const bool later = r->slots[0].busy && r->slots[1].busy && r->slots[1].piece.from < r->slots[0].piece.from;
+        r->at = &r->slots[later || !r->slots[0].busy];
+        status = finish_piece(r);
+    }
+    return status;
 }
 
-static void close_step(running *r) {
+static qn_status run_once(running *r) {
+    r->at->piece = (qn__piece){.first = true, .last = true};
+    const qn_status status = start_piece(r, false);
+    return status == QN_OK ? end_piece(r) : status;
+}
+
+static qn_status open_step(running *r) {
+    const qn__stream *plan = r->s->plan;
+    qn_status status = qn__stream_load(r->s, r->step, &r->code);
+    if (status != QN_OK) return status;
+    const size_t count = r->code.image.signature->parameter_count + 1U;
+    bool memory = true;
+    for (int k = 0; k < 2; k++) {
+        r->slots[k].arguments = calloc(count, sizeof *r->slots[k].arguments);
+        r->slots[k].buffers = calloc(count, sizeof *r->slots[k].buffers);
+        memory = memory && r->slots[k].arguments && r->slots[k].buffers;
+    }
+    r->resident = calloc(count, sizeof *r->resident);
+    r->joins = calloc(plan->item_count + 1U, sizeof *r->joins);
+    if (!memory || !r->resident || !r->joins) return qn__error(r->s->error, QN_RESOURCE, "out of memory");
+    for (uint32_t i = 0; status == QN_OK && i < plan->item_count; i++)
+        if (plan->items[i].cut && plan->items[i].step == r->step && plan->ir->instrs[plan->items[i].ref].op == QN__OP_REDUCE)
+            status = qn__stream_join_open(r->s, i, &r->joins[r->join_count++]);
+    return status == QN_OK ? settle(r) : status;
+}
+
+static qn_status close_step(running *r, qn_status status) {
     const uint32_t count = r->code.image.signature ? r->code.image.signature->parameter_count : 0;
-    for (uint32_t i = 0; r->buffers && i < count; i++) qn__argument_free(&r->buffers[i], r->s->call.allocator);
-    free(r->buffers);
-    for (uint32_t k = 0; k < r->join_count; k++) close_join(r->s, &r->joins[k]);
+    abandon(r);
+    if (r->resident) status = unsettle(r, status);
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = 0; r->slots[k].buffers && i < count; i++) qn__argument_free(&r->slots[k].buffers[i], r->s->call.allocator);
+        free(r->slots[k].buffers);
+        free(r->slots[k].arguments);
+    }
+    for (uint32_t k = 0; k < r->join_count; k++) qn__stream_join_close(r->s, &r->joins[k]);
     free(r->joins);
-    unload(r->s, &r->code);
+    free(r->resident);
+    qn__stream_unload(r->s, &r->code);
+    return status;
+}
+
+static qn_status run_step(qn__streaming *s, uint32_t step) {
+    running *r = calloc(1, sizeof *r);
+    if (!r) return qn__error(s->error, QN_RESOURCE, "out of memory");
+    r->s = s;
+    r->step = step;
+    r->at = &r->slots[0];
+    qn_status status = open_step(r);
+    if (status == QN_OK) status = step & 1 ? run_pieces(r) : run_once(r);
+    for (uint32_t k = 0; status == QN_OK && k < r->join_count; k++) status = qn__stream_join_end(s, &r->joins[k]);
+    status = close_step(r, status);
+    free(r);
+    return status;
 }
 
 /* Memory for the temporaries that live from this step on. */
@@ -472,17 +537,7 @@ qn_status qn__stream_run(qn__streaming *s) {
     qn_status status = QN_OK;
     for (uint32_t step = 0; status == QN_OK && step < s->plan->step_count; step++) {
         status = make_held(s, step);
-        if (status != QN_OK || !qn__stream_has_work(s->plan, step)) continue;
-        running r = {.s = s, .step = step, .piece = {.from = 0, .to = 0, .first = true, .last = true}};
-        status = load_step(s, step, &r.code);
-        if (status == QN_OK) {
-            r.buffers = calloc(r.code.image.signature->parameter_count + 1U, sizeof *r.buffers);
-            if (!r.buffers) status = qn__error(s->error, QN_RESOURCE, "out of memory");
-        }
-        if (status == QN_OK && step & 1) status = open_joins(&r);
-        if (status == QN_OK) status = step & 1 ? run_pieces(&r) : run_piece(&r);
-        for (uint32_t k = 0; status == QN_OK && k < r.join_count; k++) status = finish_join(s, &r.joins[k]);
-        close_step(&r);
+        if (status == QN_OK && qn__stream_has_work(s->plan, step)) status = run_step(s, step);
     }
     return status;
 }

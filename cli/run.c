@@ -1,5 +1,5 @@
 /* quern run: one call; outputs go to files (-o) or to standard output. */
-#include "cli/cli.h"
+#include "cli/profile.h"
 #include "ir/eval.h"
 #include "runtime/npy.h"
 
@@ -100,25 +100,22 @@ static int deliver(const cli_options *options, const result *results, size_t cou
     return status;
 }
 
-static void profile(const cli_call *call, double run_ms) {
-    const qn_compile_times t = qn_kernel_compile_times(call->kernel);
-    fprintf(stderr, "%-10s %10s\n", "engine", cli_engine_name(qn_kernel_engine(call->kernel)));
-    const struct { const char *name; double ms; } rows[] = {{"source", call->load_ms},       {"front+passes", t.passes_ms},
-                                                            {"emit", t.emit_ms},             {"load", t.load_ms},
-                                                            {"inputs", call->arguments_ms}, {"run", run_ms}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) fprintf(stderr, "%-12s %8.3f ms\n", rows[i].name, rows[i].ms);
-}
-
 /* The call itself; its status, reported. */
-static int call_kernel(const cli_call *call, const cli_options *options, qn_array **outputs, cli_piecewise *pieces) {
+static int call_kernel(cli_call *call, const cli_options *options, qn_array **outputs, cli_piecewise *pieces) {
     qn_error error;
-    const qn_call_options given = {.deadline_ms = options->deadline};
-    const double start = cli_now_ms();
-    int status;
-    if (options->chunk) status = cli_stream(call, options, outputs, pieces);
-    else if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) == QN_OK) status = QN_OK;
-    else status = cli_report(&error, cli_colour(options));
-    if (status == QN_OK && options->profile) profile(call, cli_now_ms() - start);
+    qn_call_profile profile;
+    cli_timeline timeline = {0};
+    int status = QN_OK;
+    const qn_call_options given = {.deadline_ms = options->deadline, .profile = options->profile || options->fallback || options->trace ? &profile : NULL,
+                                   .on_span = options->trace ? cli_hear : NULL, .user = &timeline};
+    if (options->chunk) return cli_stream(call, options, outputs, pieces);
+    if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) != QN_OK)
+        status = cli_report(&error, cli_colour(options));
+    if (status == QN_OK && given.profile && !profile.fallback) snprintf(profile.why, sizeof profile.why, "%s", call->why);
+    if (status == QN_OK && options->fallback) cli_print_fallback(&profile);
+    if (status == QN_OK && options->profile) cli_print_profile(call, options, &profile);
+    if (status == QN_OK && options->trace) status = cli_write_trace(options->trace, call, &timeline);
+    cli_timeline_free(&timeline);
     return status;
 }
 
@@ -144,8 +141,10 @@ int cli_run(int argc, char **argv) {
     cli_options options;
     cli_call call = {0};
     qn_engine engine = QN_ENGINE_AUTO;
-    int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine)) ? QN_OK : QN_USAGE;
-    if (status == QN_OK) status = cli_prepare(&call, &options, engine);
+    uint32_t device = 0;
+    int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine, &device)) ? QN_OK : QN_USAGE;
+    if (status == QN_OK) status = cli_prepare(&call, &options, engine, device);
+    if (status == QN_OK && engine == QN_ENGINE_AUTO) status = cli_choose(&call, &options);
     if (status == QN_OK) status = call_once(&call, &options);
     cli_call_free(&call);
     cli_options_free(&options);

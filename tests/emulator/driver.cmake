@@ -1,0 +1,52 @@
+# The driver, through dlopen alone: tests/emulator/test_driver*.c; and the address space by itself, since nothing of it is exported.
+# Under ThreadSanitizer, which Criterion does not bear, plain.h takes its place.
+set(em_support "")
+set(em_definitions "")
+set(em_libraries pthread dl)
+set(em_arguments "")
+set(em_labels emulator)
+if(QN_SANITIZE MATCHES "thread")
+    list(APPEND em_support ${CMAKE_CURRENT_SOURCE_DIR}/plain.c)
+    list(APPEND em_definitions EM_PLAIN=1)
+    list(APPEND em_labels thread)
+else()
+    list(APPEND em_libraries ${QN_CRITERION})
+    list(APPEND em_arguments --jobs 2)
+endif()
+
+if(TARGET quern_cuda_emulator)
+    set(em_library quern_cuda_emulator)
+else()
+    qn_emulator_library(quern_cuda_emulator_fake ${CMAKE_CURRENT_SOURCE_DIR}/fake_execute.c)
+    set(em_library quern_cuda_emulator_fake)
+endif()
+
+# Its own allocations can be made to fail; kernels are a stand-in's, so that it is the driver alone.
+qn_emulator_library(quern_cuda_emulator_failing ${CMAKE_CURRENT_SOURCE_DIR}/fake_execute.c
+    ${CMAKE_CURRENT_SOURCE_DIR}/failing_malloc.c)
+target_link_options(quern_cuda_emulator_failing PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+
+add_custom_target(emulator_driver_tests)
+function(em_test name)
+    set(em_opened ${em_library})
+    if(name STREQUAL "test_driver_allocation")
+        set(em_opened quern_cuda_emulator_failing)
+    endif()
+    add_executable(emulator_${name} ${name}.c ${em_support} ${ARGN})
+    add_dependencies(emulator_${name} ${em_opened})
+    add_dependencies(emulator_driver_tests emulator_${name})
+    target_link_libraries(emulator_${name} PRIVATE ${em_libraries})
+    target_compile_definitions(emulator_${name} PRIVATE EM_LIBRARY="$<TARGET_FILE:${em_opened}>" ${em_definitions})
+    target_link_options(emulator_${name} PRIVATE -Wl,--no-gc-sections) # Criterion finds its tests by their section
+    add_test(NAME emulator.${name} COMMAND emulator_${name} ${em_arguments} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(emulator.${name} PROPERTIES LABELS "${em_labels}" TIMEOUT 240)
+endfunction()
+
+if((QN_CRITERION AND QN_CRITERION_INCLUDE) OR QN_SANITIZE MATCHES "thread")
+    em_test(test_memory ${PROJECT_SOURCE_DIR}/emulator/memory.c)
+    file(GLOB em_driver_tests CONFIGURE_DEPENDS test_driver*.c)
+    foreach(source IN LISTS em_driver_tests)
+        get_filename_component(name ${source} NAME_WE)
+        em_test(${name} driver.c)
+    endforeach()
+endif()
