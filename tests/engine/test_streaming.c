@@ -480,15 +480,16 @@ static void run_folder(qn_context *context, const char *folder, const char *only
     }
 }
 
-/* test_streaming [interp|cpu [PART OF A FILE'S NAME]] */
+/* test_streaming [interp|cpu|cuda [PART OF A FILE'S NAME]]; without words: interp and cpu */
 int main(int argc, char **argv) {
+    static const struct { const char *name; qn_engine engine; } engines[] = {{"interp", QN_ENGINE_INTERP}, {"cpu", QN_ENGINE_CPU}, {"cuda", QN_ENGINE_CUDA}};
     const char *only = argc > 2 ? argv[2] : NULL;
-    for (int engine = 0; engine < 2; engine++) {
+    for (int engine = 0; engine < 3; engine++) {
         qn_context *context;
         qn_module *module = NULL;
         qn_error error;
-        if (argc > 1 && strcmp(argv[1], engine ? "cpu" : "interp") != 0) continue;
-        const qn_context_options options = {.engine = engine ? QN_ENGINE_CPU : QN_ENGINE_INTERP, .cache_folder = "", .allocator = {guarded, release, NULL}};
+        if (argc > 1 ? strcmp(argv[1], engines[engine].name) != 0 : engine == 2) continue;
+        const qn_context_options options = {.engine = engines[engine].engine, .cache_folder = "", .allocator = {guarded, release, NULL}};
         if (qn_context_create(&options, &context, &error) != QN_OK ||
             qn_module_from_source(context, "own", own_kernels, sizeof own_kernels - 1, &module, &error) != QN_OK) {
             printf("%s\n", error.message);
