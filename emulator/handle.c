@@ -1,5 +1,6 @@
-/* Handles are numbers, not pointers: generation, slot and type packed into 46 bits. Dropping one changes its slot's generation, so that a stale handle is
- * recognised for as long as the generation lasts, and a program that looks behind a handle crashes. The driver's lock is held. */
+/* Handles are numbers, not pointers: generation, slot and type packed into 46 bits. Dropping one changes its slot's
+ * generation, so that a stale handle is recognised for as long as the generation lasts, and a program that looks behind
+ * a handle crashes. The driver's lock is held. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
