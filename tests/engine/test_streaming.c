@@ -392,7 +392,7 @@ static bool affordable(const qn_kernel *kernel, int64_t length, int64_t width) {
         const qn_parameter p = i < n ? qn_kernel_input(kernel, i) : qn_kernel_output(kernel, i - n);
         double total = 1;
         for (uint32_t d = 0; d < p.rank; d++) total *= (double)(d && width ? width : length);
-        if (total > MAX_ELEMENTS) return false;
+        if (total > (double)MAX_ELEMENTS) return false;
     }
     return true;
 }
