@@ -330,7 +330,7 @@ typedef struct qn_stream_options { /* zero-initialise */
      * filled in then. Calls come from the calling thread, pieces of an output in order, without gaps. */
     qn_status (*begin)(void *user, const qn_stream_output *output, qn_error *error);                              /* once, before its first piece */
     qn_status (*write)(void *user, const qn_stream_output *output, int64_t offset, const DLTensor *piece, qn_error *error); /* offset: of the piece along the dimension */
-    qn_status (*finish)(void *user, const qn_stream_output *output, qn_error *error);                             /* once, after its last; shape is known */
+    qn_status (*finish)(void *user, const qn_stream_output *output, qn_error *error);                             /* once, after its last; shape is known. Not after a failure */
     /* Indices from .. to of an input along its streamed dimension will not be read again in this pass. NULL: nobody wants to know. */
     void (*consumed)(void *user, size_t input, size_t dimension, int64_t from, int64_t to);
     void (*progress)(void *user, double share);    /* after each piece: 0 to 1. NULL: none */
