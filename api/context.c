@@ -63,7 +63,8 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
     c->cache_folder = given.cache_folder ? strdup(given.cache_folder) : NULL;
     atomic_init(&c->references, 1);
     if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) ||
-        pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_mutex_init(&c->counting, NULL) != 0 || !qn__queue_init(&c->queue)) {
+        pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_mutex_init(&c->counting, NULL) != 0 || pthread_mutex_init(&c->measuring, NULL) != 0 ||
+        !qn__queue_init(&c->queue)) {
         free(c->cpu);
         free(c->cpu_features);
         free(c->cache_folder);
@@ -90,6 +91,7 @@ void qn__context_release(qn_context *context) {
     qn__cuda_close(context->cuda);
     pthread_mutex_destroy(&context->mutex);
     pthread_mutex_destroy(&context->counting);
+    pthread_mutex_destroy(&context->measuring);
     free(context->cpu);
     free(context->cpu_features);
     free(context->cache_folder);

@@ -42,6 +42,9 @@ struct qn_context {
     bool cache_opened;
     pthread_mutex_t counting;      /* guards statistics */
     qn_statistics statistics;
+    qn_machine machine;            /* measured or read; guarded by measuring */
+    bool measured;
+    pthread_mutex_t measuring;
     qn__cuda *cuda;                /* opened with the first kernel for it; guarded by mutex */
     qn__queue queue;
     struct qn__pool *pool;         /* threads of launches; made with the first */
@@ -156,6 +159,7 @@ qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error);
 
 /* The cache's key of a kernel (malloc'ed), NULL when its context has no cache. The image of a key; storing it. */
 char *qn__cached_key(const qn_kernel *kernel, const qn__engine_row *row);
+qn__cache *qn__context_cache(qn_context *context); /* opened when needed; NULL: none */
 bool qn__cached_find(qn_kernel *kernel, const char *key);
 void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key);
 
@@ -170,6 +174,8 @@ bool qn__quick_call(const qn_kernel *kernel, const DLTensor *const *inputs, qn_a
 /* profile.c */
 void qn__count_failure(qn_context *context, const char *why, bool kernel, bool call);
 void qn__profile_call(qn_kernel *kernel, const qn_call_profile *profile);
+/* estimate.c: a guess at what a call takes on the processor, without looking at a device or measuring anything. 0: unknown. */
+double qn__kernel_rough_ms(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count);
 /* fallback.c. The call, and where the device fails and the context allows it, the call on another engine. */
 qn_status qn__call_guarded(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, qn_error *error);
 /* call.c: checked arguments, one engine. *device_failed: it was the device, the arguments are as they were but for outputs. */

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_ENGINES = 8, ENOUGH_MS = 500, TOO_LONG_MS = 3000 };
+enum { MAX_ENGINES = 8 };
+static const double ENOUGH_MS = 500, TOO_LONG_MS = 3000;
 
 typedef struct row {
     qn_engine engine;

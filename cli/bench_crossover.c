@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CURVES = 8, ENOUGH_MS = 100, TOO_LONG_MS = 2000 };
+enum { MAX_CURVES = 8 };
+static const double ENOUGH_MS = 100, TOO_LONG_MS = 2000;
 
 typedef struct curve {
     char name[48];
@@ -153,7 +154,7 @@ static void print_table(qn__text *out, const crossover *c) {
     }
     for (size_t i = 0; i < c->curve_count; i++)
         if (c->curves[i].ended && c->curves[i].ended != c->sizes[c->size_count - 1])
-            qn__text_format(out, "  %s: no sizes above %s, where a call took more than %d s\n", c->curves[i].name, grouped(n, (double)c->curves[i].ended), TOO_LONG_MS / 1000);
+            qn__text_format(out, "  %s: no sizes above %s, where a call took more than %.0f s\n", c->curves[i].name, grouped(n, (double)c->curves[i].ended), TOO_LONG_MS * 1e-3);
     crossing found[MAX_CURVES * MAX_CURVES];
     const size_t count = find_crossings(c, found);
     for (size_t i = 0; i < count; i++) say_crossing(out, &found[i]);
@@ -283,7 +284,7 @@ int cli_bench_crossover(int argc, char **argv) {
         else options.allocator = cli_pool_allocator(c->pool);
     }
     if (status == QN_OK) status = choose_sizes(c);
-    if (status == QN_OK) status = choose_curves(c, options.engines ? options.engines : usual_engines());
+    if (status == QN_OK) status = choose_curves(c, options.curves ? options.curves : usual_engines());
     for (size_t k = 0; status == QN_OK && k < c->size_count; k++) status = measure_size(c, k);
     if (status == QN_OK) status = report(c);
     if (status == QN_OK && options.svg) status = draw(c, options.svg);

@@ -65,6 +65,8 @@ typedef struct cli_input {
     qn_array *array;
     DLTensor view;
     int64_t shape[QN_MAX_RANK], strides[QN_MAX_RANK];
+    void *map;              /* of a mapped file; NULL: none */
+    size_t map_bytes;
 } cli_input;
 
 typedef struct cli_call {
@@ -76,6 +78,8 @@ typedef struct cli_call {
     size_t input_count, output_count;
     uint32_t device;        /* of engine cuda */
     void *library;          /* of --library, or NULL */
+    bool map;               /* files of inputs are mapped, not read */
+    char why[160];          /* why this engine, where it was chosen */
     bool printed;           /* a diagnostic was printed */
     double load_ms;         /* reading and parsing the source */
     double compile_ms;      /* making the kernel */
@@ -97,11 +101,34 @@ void cli_call_free(cli_call *call);
 bool cli_engine(const char *name, qn_engine *engine, uint32_t *device); /* "cuda:1" is device 1 */
 const char *cli_engine_name(qn_engine engine);
 
+/* choose.c: engine `auto`, decided for the call's inputs. The kernel is made anew for a device where that is expected to be done first; *why says it (owned by call). */
+int cli_choose(cli_call *call, const cli_options *options);
+/* What explain says about engines, for the call's inputs. */
+void cli_explain_engines(cli_call *call, qn__text *out);
+
 /* Makes one input from its text: a number, @file.npy, [1, 2, 3], zeros(...), ones(...), full(v, ...), arange(n), linspace(a, b, n),
  * random(seed, ...) each with an optional `:type`. type 0: from the text (files and suffixes say it; else f64, or i64 for
  * whole numbers); rank -1: any. Status; on failure message says why. */
 int cli_input_make(qn_context *context, const char *text, qn_type type, int32_t rank, cli_input *input, char *message,
                    size_t size);
+
+/* The same for `@FILE`, mapped where the file's elements can be used as they are (else read). */
+int cli_input_map(qn_context *context, const char *text, qn_type type, int32_t rank, cli_input *input, char *message, size_t size);
+void cli_input_free(cli_input *input);
+
+/* ---- in pieces (stream.c) ---- */
+/* An output that goes to its file piece by piece. */
+typedef struct cli_piecewise {
+    bool used, done;
+    const char *file;       /* NULL: -o does not name one */
+    void *parts;            /* a qn__npy_parts */
+    DLTensor view;          /* type and shape, without data */
+    int64_t shape[QN_MAX_RANK];
+} cli_piecewise;
+/* Whether --chunk's text is right; reports it otherwise. */
+int cli_chunk(const cli_options *options, int64_t *indices, uint64_t *bytes);
+/* qn_stream with outputs written to `pieces` (one per output, with the files filled in). The status is reported. */
+int cli_stream(const cli_call *call, const cli_options *options, qn_array **outputs, cli_piecewise *pieces);
 
 /* ---- values as text ---- */
 void cli_print_value(qn__text *out, qn_type type, const void *element, bool json);

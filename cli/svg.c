@@ -200,7 +200,7 @@ static void draw_line(qn__text *out, const cli_plot *plot, size_t k, const axis 
 
 static void draw_mark(qn__text *out, const cli_mark *mark, size_t k, const axis *x) {
     const double at = place(x, mark->x);
-    const bool left = at > 0.6 * RIGHT + 0.4 * LEFT; /* the text stands where there is room */
+    const bool left = at > 0.6 * (double)RIGHT + 0.4 * (double)LEFT; /* the text stands where there is room */
     add(out, "<line x1=\"%.2f\" y1=\"%d\" x2=\"%.2f\" y2=\"%d\" stroke=\"#555\" stroke-dasharray=\"2 3\"/>\n", at, TOP, at, BOTTOM);
     add(out, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"%s\" font-size=\"11\" stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\">", left ? at - 5 : at + 5,
         BOTTOM - 10 - 15.0 * (double)k, left ? "end" : "start");
@@ -234,13 +234,13 @@ void cli_svg_lines(qn__text *out, const cli_plot *plot) {
 static void draw_bar(qn__text *out, const cli_plot *plot, size_t k, size_t group, size_t group_count, const axis *y) {
     const double value = plot->series[k].y[group], slot = (double)(RIGHT - LEFT) / (double)group_count;
     const double width = 0.7 * slot / (double)plot->series_count;
-    const double left = LEFT + slot * ((double)group + 0.15) + width * (double)k;
+    const double left = (double)LEFT + slot * ((double)group + 0.15) + width * (double)k;
     if (!isfinite(value)) return;
     if (!usable(value, plot->log_y)) { /* 0 has no place on a logarithmic axis */
         add(out, "<text x=\"%.2f\" y=\"%d\" text-anchor=\"middle\" font-size=\"11\">0</text>\n", left + width / 2, BOTTOM - 5);
         return;
     }
-    const double top = place(y, value), base = plot->log_y ? BOTTOM : place(y, 0);
+    const double top = place(y, value), base = plot->log_y ? (double)BOTTOM : place(y, 0);
     add(out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"/>\n", left, fmin(top, base), width * 0.92, fabs(base - top),
         colours[style_of(plot, k) % COLOURS]);
     add(out, "<text x=\"%.2f\" y=\"%.2f\" text-anchor=\"middle\" font-size=\"11\">%.2g</text>\n", left + width * 0.46, fmin(top, base) - 5, value);
@@ -261,7 +261,7 @@ void cli_svg_bars(qn__text *out, const cli_plot *plot) {
     begin(out, plot);
     draw_axis(out, &y, true);
     for (size_t i = 0; i < groups; i++) {
-        add(out, "<text x=\"%.2f\" y=\"%d\" text-anchor=\"middle\" font-size=\"13\">", LEFT + (RIGHT - LEFT) * ((double)i + 0.5) / (double)groups, BOTTOM + 20);
+        add(out, "<text x=\"%.2f\" y=\"%d\" text-anchor=\"middle\" font-size=\"13\">", (double)LEFT + (double)(RIGHT - LEFT) * ((double)i + 0.5) / (double)groups, BOTTOM + 20);
         add_escaped(out, plot->groups[i], LEGEND_CUT);
         qn__text_add_string(out, "</text>\n");
         for (size_t k = 0; k < plot->series_count; k++) draw_bar(out, plot, k, i, groups, &y);

@@ -7,6 +7,7 @@ examples=$(cd "$(dirname "$0")/../../examples" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
+unset QUERN_CUDA_LIBRARY # what needs a device says which
 passed=0
 
 has() { # FILE TEXT ...: every text is in the file
@@ -62,10 +63,10 @@ has literal.txt 'f16: not run, E0412' '  f32 '
 "$quern" bench precision kinds.qn:checked 'x=[1.999,0]' --repeat 1 > checked.txt
 has checked.txt 'f16: not run, line 8: index out of range: index 2, extent 2' '  f64 '
 
-"$quern" bench crossover "$examples/saxpy.qn" a=2 'x=random(1,{n})' 'y=random(2,{n})' --n 10..1000*10 --repeat 3 --svg lines.svg > crossover.txt
+"$quern" bench crossover "$examples/saxpy.qn" a=2 'x=random(1,{n})' 'y=random(2,{n})' --n 10..1000*10 --engines interp,cpu --repeat 3 --svg lines.svg > crossover.txt
 has crossover.txt '            10 ' '           100 ' '         1,000 ' interp cpu
 has lines.svg '<svg ' 'median time of a call in ms' '>interp<' '>cpu<' '</svg>'
-"$quern" bench crossover "$examples/saxpy.qn" a=2 'x=random(1,{n})' 'y=random(2,{n})' --n 10,1000 --repeat 3 --json > crossover.json
+"$quern" bench crossover "$examples/saxpy.qn" a=2 'x=random(1,{n})' 'y=random(2,{n})' --n 10,1000 --engines interp,cpu --repeat 3 --json > crossover.json
 has crossover.json '"bench": "crossover"' '"n": [10, 1000]' '"engine": "interp"' '"engine": "cpu"' '"median_ms": [' '"min_ms": [' '"crossovers": [' '"faster": '
 
 if [ -n "$emulator" ]; then
@@ -81,6 +82,18 @@ if [ -n "$emulator" ]; then
     has large.txt 'out of memory'
     if "$quern" bench transfer --engine cuda:9 > ninth.txt 2>&1; then echo "a ninth device?"; exit 1; else code=$?; fi
     [ "$code" = 7 ] || { echo "code $code"; exit 1; }
+    if "$quern" run "$examples/saxpy.qn" a=2 x=[1] y=[1] --engine cuda > run.txt 2>&1; then # it executes kernels
+        "$quern" bench crossover step.qn 'u=random(1,{n})' --n 10,100 --engines interp,cpu,cuda --repeat 3 --svg device.svg > device.txt # checks the bytes
+        has device.txt ' cuda ' 'cuda without copies' '           100 '
+        has device.svg '>cuda without copies<'
+        "$quern" bench crossover "$examples/threshold_filter.qn" 'x=random(1,{n})' limit=0.5 --n 10,100 --repeat 3 --json > device.json
+        has device.json '"engine": "cuda", "threads": 1, "copies": true' '"engine": "cuda", "threads": 1, "copies": false' '"name": "cpu"'
+        "$quern" bench precision "$examples/matmul.qn" 'A=random(1,8,8)' 'B=random(2,8,8)' --engine cuda --repeat 1 > device.txt
+        has device.txt 'cuda, errors against f64' 'f16: sums accumulate in f32'
+        "$quern" bench transfer --sizes 100,5000 --repeat 3 > mapped.txt
+        lacks mapped.txt 'not measured'
+        has mapped.txt 'device to host, mapped: 100 B take'
+    fi
     unset QUERN_CUDA_LIBRARY
 fi
 if QUERN_CUDA_LIBRARY=/no/such/library.so "$quern" bench transfer > none.txt 2>&1; then echo "a device without a driver?"; exit 1; else code=$?; fi

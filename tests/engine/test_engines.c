@@ -423,7 +423,6 @@ int main(int argc, char **argv) {
     run_folder(contexts, QN_SOURCE_DIR "/examples", only, own);
     run_folder(contexts, QN_SOURCE_DIR "/tests/language", only, own);
     for (int v = 0; v < variant_count; v++) qn_context_destroy(contexts[v]);
-    printf("%u passed, %u failed; %u loops without an end", passed, failed, endless);
-    printf(refused ? ", %u kernels with host functions refused\n" : "\n", refused);
+    printf("%u passed, %u failed; %u loops without an end, %u kernels with host functions refused by the device\n", passed, failed, endless, refused);
     return failed ? 1 : passed == 0;
 }
