@@ -1,6 +1,7 @@
 /* quern explain: what each stage of a kernel became, which run-time checks were proved away, which remain and why. */
 #include "cli/compile.h"
 #include "ir/passes.h"
+#include "ir/stream.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -165,6 +166,7 @@ int cli_explain(int argc, char **argv) {
             qn__text_format(&out, "kernel %s%s\n", w.ir->name, w.ir->fast ? " (@fast)" : "");
             walk(&w, w.ir->body, 0);
             remarks(&w, options.file);
+            if (!qn__stream_explain(w.ir, &out)) status = cli_fail(QN_RESOURCE, "out of memory");
         }
         if (options.input_count && !options.json) status = explain_engines(&options, &out);
         if (status == QN_OK && !cli_write(&out)) status = cli_fail(QN_IO, "standard output cannot be written");

@@ -213,6 +213,13 @@ static void find_places(call *c) {
     }
 }
 
+/* Dimensions at the end whose strides code takes for granted: the last, and each whose extents behind it are all numbers in the signature. */
+static uint32_t packed_dimensions(const qn__signature *s, const qn__parameter *p) {
+    uint32_t count = 1;
+    while (count < p->rank && s->dims[p->dim[p->rank - count]].op == QN__DIM_CONST) count++;
+    return count;
+}
+
 /* Row-major without gaps, as devices want their arrays. */
 static bool is_dense(const qn__argument *a, uint32_t bytes) {
     int64_t stride = bytes;
@@ -233,7 +240,7 @@ static qn__call_status place_given(call *c, uint32_t i) {
     uint32_t bytes = qn__type_bytes((qn__type)p->type);
     set_view(view, a->data, p->rank, a->extent);
     if (a->where == QN__WHERE_DEVICE) c->where[p->index] = QN__WHERE_DEVICE;
-    const bool usable = on_device(c, p->index) ? is_dense(a, bytes) : qn__usable_layout(a, bytes, is_written(p));
+    const bool usable = on_device(c, p->index) ? is_dense(a, bytes) : qn__usable_layout(a, bytes, is_written(p), packed_dimensions(c->signature, p));
     if (usable && !overlaps_written(c, i)) {
         if (c->where) c->where[p->index] = a->where;
         const int shift = __builtin_ctz(bytes); /* strides are multiples of a power of two */

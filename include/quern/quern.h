@@ -310,6 +310,40 @@ void qn_event_cancel(qn_event *event);
 /* Gives the handle back; the call goes on. */
 void qn_event_destroy(qn_event *event);
 
+/* ---- arrays that are larger than memory ---- */
+/* An output that comes in pieces. */
+typedef struct qn_stream_output {
+    size_t output;        /* its number */
+    const char *name;
+    qn_type type;
+    size_t rank;
+    const int64_t *shape; /* of the whole; -1 for a size that only the kernel knows, which the last call of finish tells */
+    size_t dimension;     /* along which the pieces follow each other */
+} qn_stream_output;
+
+typedef struct qn_stream_options { /* zero-initialise */
+    int64_t chunk;                 /* indices that a piece has along the streamed dimension; 0: as many as chunk_bytes allows */
+    uint64_t chunk_bytes;          /* what a piece takes of all streamed arrays together, about; 0: 64 MiB */
+    double deadline_ms;            /* as in qn_call_options */
+    const volatile int32_t *cancel;
+    /* Where streamed outputs go; all NULL: to arrays in memory, as in qn_call. A status other than QN_OK ends the call with it; *error is to be
+     * filled in then. Calls come from the calling thread, pieces of an output in order, without gaps. */
+    qn_status (*begin)(void *user, const qn_stream_output *output, qn_error *error);                              /* once, before its first piece */
+    qn_status (*write)(void *user, const qn_stream_output *output, int64_t offset, const DLTensor *piece, qn_error *error); /* offset: of the piece along the dimension */
+    qn_status (*finish)(void *user, const qn_stream_output *output, qn_error *error);                             /* once, after its last; shape is known */
+    /* Indices from .. to of an input along its streamed dimension will not be read again in this pass. NULL: nobody wants to know. */
+    void (*consumed)(void *user, size_t input, size_t dimension, int64_t from, int64_t to);
+    void (*progress)(void *user, double share);    /* after each piece: 0 to 1. NULL: none */
+    void *user;
+} qn_stream_options;
+
+/* Runs the kernel piece by piece along one dimension of its arrays, with the same bits as qn_call; what must not be held in memory at once is not touched at once.
+ * Inputs are tensors in host memory, mapped files for example. With `write` set, streamed outputs go there and their entries in outputs must be and stay NULL; all other
+ * outputs, and without `write` all, are as in qn_call. inout arrays are updated in place. Outputs and inouts must not overlap other arguments. QN_USAGE, with a place, for kernels that cannot be streamed:
+ * `quern explain` says for which dimensions and why. A reduction along the streamed dimension makes pieces multiples of 4096 indices. options may be NULL. */
+qn_status qn_stream(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
+                    size_t output_count, const qn_stream_options *options, qn_error *error);
+
 /* What one call does, counted by running it once in the interpreter (outputs are thrown away, inouts are restored). */
 typedef struct qn_counts {
     uint64_t array_bytes;  /* of all inputs, inouts and outputs, each once: the traffic that no cache can avoid */

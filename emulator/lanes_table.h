@@ -1,4 +1,4 @@
-/* The handlers of plain arithmetic and the loop that runs steps. Compiled once per instruction set under the name EM_LANES_NAME. */
+/* The handlers of plain arithmetic and the loop that runs steps. Compiled once per instruction set, by lanes_*.c, under the name EM_LANES_NAME. */
 #include "emulator/lanes.h"
 
 #include "emulator/lanes_integer.h"
