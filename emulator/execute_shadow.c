@@ -3,7 +3,7 @@
  * this warp has seen w's clock beyond it. Barriers join the clocks of those that take part, fences join through the block's fence clock,
  * synchronisations inside a warp order its own lanes. Atomics do not race with atomics. Writes of the value that is there do not race.
  *
- * A word remembers one reader (with a mark for several) and one writer: races among bytes of a word by several threads may be missed. */
+ * A word remembers one reader (with a mark for several, who read the same bytes) and one writer: races among bytes of a word by several threads may be missed. */
 #include "emulator/machine.h"
 
 #include <string.h>
@@ -68,11 +68,12 @@ static bool word(em_warp *warp, const em_step *step, uint32_t lane, uint32_t off
         s->write_bytes |= bytes, s->written |= bytes;
         s->flags = (uint8_t)((s->flags & ~ATOMIC_WRITE) | (atomic ? ATOMIC_WRITE : 0));
     } else {
-        bool several = s->read_bytes && read_current && s->reader != thread && !ordered(warp, lane, s->reader, s->read_clock);
-        if (several) s->flags |= READERS;
-        else if (s->reader != thread || s->read_clock != clock) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
+        bool several = s->read_bytes & bytes && read_current && s->reader != thread && !ordered(warp, lane, s->reader, s->read_clock);
+        bool mixed = s->flags & READERS && bytes & ~s->read_bytes; /* bytes that several read and bytes that one read: only one kind is remembered */
+        if (several) s->flags |= READERS, s->read_bytes &= bytes;
+        else if (s->reader != thread || s->read_clock != clock || mixed) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
+        if (!several) s->read_bytes |= bytes;
         s->reader = thread, s->read_clock = clock;
-        s->read_bytes |= bytes;
         s->flags = (uint8_t)((s->flags & ~ATOMIC_READ) | (atomic ? ATOMIC_READ : 0));
     }
     return true;
