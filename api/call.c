@@ -7,8 +7,17 @@
 
 enum { SMALL = 24 }; /* parameters that a call handles without asking for memory */
 
+/* Whether the tensor's data is what its device says; an empty one may point anywhere. */
+static qn_status is_of(const qn__parameter *p, const DLTensor *t, qn__cuda_device *device, qn_error *error) {
+    qn__cuda_error failed = {0};
+    for (int32_t d = 0; t->shape && d < t->ndim; d++)
+        if (t->shape[d] == 0) return QN_OK;
+    if (qn__cuda_owns(device, (uint64_t)(uintptr_t)t->data + t->byte_offset, &failed)) return QN_OK;
+    return qn__error(error, failed.failure ? qn__cuda_status(failed.failure) : QN_USAGE, "argument '%s': %s", p->name, failed.text);
+}
+
 /* Where a tensor lies, for a kernel on `device` (NULL: on the host). */
-static qn_status where_is(const qn__parameter *p, const DLTensor *t, const qn__cuda_device *device, uint8_t *where, qn_error *error) {
+static qn_status where_is(const qn__parameter *p, const DLTensor *t, qn__cuda_device *device, uint8_t *where, qn_error *error) {
     *where = QN__WHERE_HOST;
     switch (t->device.device_type) {
     case kDLCPU: return QN_OK;
@@ -16,8 +25,9 @@ static qn_status where_is(const qn__parameter *p, const DLTensor *t, const qn__c
         if (device) *where = QN__WHERE_PINNED;
         return QN_OK;
     case kDLCUDAManaged:
-        if (device && p->rank > 0) *where = QN__WHERE_DEVICE;
-        return QN_OK;
+        if (!device || p->rank == 0) return QN_OK;
+        *where = QN__WHERE_DEVICE;
+        return is_of(p, t, device, error);
     case kDLCUDA: break;
     default: return qn__error(error, QN_USAGE, "argument '%s' is not in the host's memory", p->name);
     }
@@ -28,13 +38,16 @@ static qn_status where_is(const qn__parameter *p, const DLTensor *t, const qn__c
         return qn__error(error, QN_USAGE, "argument '%s' lies on cuda:%d, the kernel runs on cuda:%u: qn_array_to copies it", p->name, t->device.device_id,
                          qn__cuda_ordinal(device));
     *where = QN__WHERE_DEVICE;
-    return QN_OK;
+    return is_of(p, t, device, error);
 }
 
-qn_status qn__argument_from(const qn__parameter *p, const DLTensor *t, const qn__cuda_device *device, qn__argument *out, qn_error *error) {
+qn_status qn__argument_from(const qn__parameter *p, const DLTensor *t, qn__cuda_device *device, qn__argument *out, qn_error *error) {
     if (!t) return qn__error(error, QN_USAGE, "argument '%s' is NULL", p->name);
     uint8_t where = QN__WHERE_HOST;
-    if (t->device.device_type != kDLCPU && where_is(p, t, device, &where, error) != QN_OK) return QN_USAGE;
+    if (t->device.device_type != kDLCPU) {
+        const qn_status status = where_is(p, t, device, &where, error);
+        if (status != QN_OK) return status;
+    }
     const DLDataType wanted = qn_type_to_dlpack((qn_type)p->type);
     if (t->dtype.code != wanted.code || t->dtype.bits != wanted.bits || t->dtype.lanes != 1) {
         const qn_type type = qn_type_from_dlpack(t->dtype);
