@@ -204,6 +204,30 @@ static void tell(qn_kernel *kernel, const qn__loaded *loaded, const qn_call_opti
     options->on_span(options->user, &(qn_span){QN_SPAN_CALL, name, 0, p.total_ms, 0});
 }
 
+/* The call itself where a device or somebody who measures takes part: apart, because their records are large. */
+static __attribute__((noinline)) qn_status call_watched(qn_kernel *kernel, const qn__loaded *loaded, qn__argument *arguments, qn_array **outputs,
+                                                        qn__call_options *run, const qn_call_options *options, bool *device_failed, qn_error *error) {
+    qn_context *context = kernel->module->context;
+    const qn__signature *s = kernel->image.signature;
+    qn__call_result result;
+    device_side there;
+    const bool timed = options && (options->profile || options->on_span);
+    const listener ear = {options, &there.call, timed ? qn__now() : 0};
+    run->timed = timed;
+    if (loaded->device) set_device(&there, loaded->device, timed, run);
+    if (loaded->device && options && options->on_span) {
+        there.call.on_span = hear;
+        there.call.user = (void *)(uintptr_t)&ear;
+    }
+    if (qn__call(loaded, arguments, s->parameter_count, run, &result) != QN__CALL_OK) {
+        *device_failed = loaded->device && there.call.failure;
+        return qn__call_error(&result, error);
+    }
+    const qn_status status = hand_over(context, loaded, s, arguments, outputs, error);
+    if (timed && status == QN_OK) tell(kernel, loaded, options, &result, loaded->device ? &there.call : NULL, ear.began);
+    return status;
+}
+
 static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLTensor *const *inputs, qn_array **outputs,
                            const qn_call_options *options, bool *device_failed, qn_error *error) {
     qn_context *context = kernel->module->context;
@@ -212,7 +236,7 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
     const DLDeviceType wanted = options ? options->outputs : kDLCPU;
     if (wanted && wanted != kDLCPU && (wanted != kDLCUDA || !loaded->device))
         return qn__error(error, QN_USAGE, "options->outputs: the kernel runs on %s, its outputs lie there or on the host", loaded->device ? "a CUDA device" : "the host");
-    qn_status status = gather(s, inputs, outputs, loaded, wanted == kDLCUDA, arguments, error);
+    const qn_status status = gather(s, inputs, outputs, loaded, wanted == kDLCUDA, arguments, error);
     if (status != QN_OK) return status;
     qn__call_options run = {.allocator = &context->allocator, .externs = kernel->externs};
     if (options) run.cancel = options->cancel;
@@ -220,23 +244,11 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
         const double nanoseconds = options->deadline_ms * 1e6;
         run.deadline = nanoseconds < 9e18 ? qn__now() + (uint64_t)nanoseconds : 0;
     }
+    if (loaded->device || (options && (options->profile || options->on_span)))
+        return call_watched(kernel, loaded, arguments, outputs, &run, options, device_failed, error);
     qn__call_result result;
-    device_side there;
-    const bool timed = options && (options->profile || options->on_span);
-    const listener ear = {options, &there.call, timed ? qn__now() : 0};
-    run.timed = timed;
-    if (loaded->device) set_device(&there, loaded->device, timed, &run);
-    if (loaded->device && options && options->on_span) {
-        there.call.on_span = hear;
-        there.call.user = (void *)(uintptr_t)&ear;
-    }
-    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK) {
-        *device_failed = loaded->device && there.call.failure;
-        return qn__call_error(&result, error);
-    }
-    status = hand_over(context, loaded, s, arguments, outputs, error);
-    if (timed && status == QN_OK) tell(kernel, loaded, options, &result, loaded->device ? &there.call : NULL, ear.began);
-    return status;
+    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK) return qn__call_error(&result, error);
+    return hand_over(context, loaded, s, arguments, outputs, error);
 }
 
 qn_status qn__call_once(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, bool *device_failed,
