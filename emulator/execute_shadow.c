@@ -3,7 +3,7 @@
  * this warp has seen w's clock beyond it. Barriers join the clocks of those that take part, fences join through the block's fence clock,
  * synchronisations inside a warp order its own lanes. Atomics do not race with atomics. Writes of the value that is there do not race.
  *
- * A word remembers one reader (with a mark for several) and one writer: races among bytes of a word by several threads may be missed. */
+ * A word remembers one reader (with a mark for several, who read the same bytes) and one writer: races among bytes of a word by several threads may be missed. */
 #include "emulator/machine.h"
 
 #include <string.h>
@@ -61,11 +61,15 @@ static bool read_word(em_warp *warp, const em_step *step, uint32_t lane, uint32_
     if (block->races && s->write_bytes & bytes && !both && !ordered(warp, lane, s->writer, s->write_clock)) {
         return race(warp, step, lane, offset, s->writer, "reads what was written by");
     }
-    bool known = s->read_bytes && s->reader != thread;
-    if (known && !ordered(warp, lane, s->reader, s->read_clock)) s->flags |= READERS;
-    else if (s->reader != thread || s->read_clock != clock) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
+    const bool known = s->read_bytes & bytes && s->reader != thread, mixed = s->flags & READERS && bytes & ~s->read_bytes;
+    if (known && !ordered(warp, lane, s->reader, s->read_clock)) {
+        s->flags |= READERS;
+        s->read_bytes &= bytes; /* bytes that several read, or bytes that one read: only one kind is remembered */
+    } else {
+        if (s->reader != thread || s->read_clock != clock || mixed) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
+        s->read_bytes |= bytes;
+    }
     s->reader = thread, s->read_clock = clock;
-    s->read_bytes |= bytes;
     s->flags = (uint8_t)((s->flags & ~ATOMIC_READ) | (atomic ? ATOMIC_READ : 0));
     return true;
 }
