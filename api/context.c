@@ -21,15 +21,17 @@ static bool emit_native(const qn__ir *ir, const qn_context *context, qn__image *
 }
 
 static const qn__engine_row rows[] = {
-    [QN_ENGINE_INTERP] = {"interp", &qn__engine_interp, false, emit_bytecode},
-    [QN_ENGINE_CPU] = {"cpu", &qn__engine_cpu, true, emit_native},
+    [QN_ENGINE_INTERP] = {"interp", &qn__engine_interp, false, false, false, emit_bytecode},
+    [QN_ENGINE_CPU] = {"cpu", &qn__engine_cpu, true, true, false, emit_native},
+    [QN_ENGINE_CUDA] = {"cuda", &qn__engine_cuda, false, true, true, qn__emit_ptx},
 };
 
 const qn__engine_row *qn__engine_row_of(qn_engine engine) {
     switch (engine) {
     case QN_ENGINE_AUTO: return &rows[QN_ENGINE_CPU];
     case QN_ENGINE_INTERP:
-    case QN_ENGINE_CPU: return &rows[engine];
+    case QN_ENGINE_CPU:
+    case QN_ENGINE_CUDA: return &rows[engine];
     }
     return NULL;
 }
@@ -60,7 +62,8 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
     c->cpu_features = given.cpu_features ? strdup(given.cpu_features) : NULL;
     c->cache_folder = given.cache_folder ? strdup(given.cache_folder) : NULL;
     atomic_init(&c->references, 1);
-    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) || pthread_mutex_init(&c->mutex, NULL) != 0 ||
+    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) ||
+        pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_mutex_init(&c->counting, NULL) != 0 || pthread_mutex_init(&c->measuring, NULL) != 0 ||
         !qn__queue_init(&c->queue)) {
         free(c->cpu);
         free(c->cpu_features);
@@ -85,7 +88,10 @@ void qn__context_release(qn_context *context) {
     qn__queue_end(context);
     if (context->loader) context->loader->destroy(context->loader->self);
     qn__profile_destroy(context->profile);
+    qn__cuda_close(context->cuda);
     pthread_mutex_destroy(&context->mutex);
+    pthread_mutex_destroy(&context->counting);
+    pthread_mutex_destroy(&context->measuring);
     free(context->cpu);
     free(context->cpu_features);
     free(context->cache_folder);

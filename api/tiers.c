@@ -237,7 +237,7 @@ qn_status qn_kernel_prepare(qn_kernel *kernel, double deadline_ms, qn_error *err
 qn_tier qn_kernel_tier(const qn_kernel *kernel) {
     if (!kernel) return QN_TIER_AUTO;
     const qn__loaded *current = atomic_load_explicit(&kernel->current, memory_order_acquire);
-    return current->engine == &qn__engine_cpu ? QN_TIER_NATIVE : QN_TIER_INTERP;
+    return current->engine == &qn__engine_interp ? QN_TIER_INTERP : QN_TIER_NATIVE;
 }
 
 /* ---- the typed function ---- */

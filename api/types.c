@@ -21,6 +21,7 @@ const char *qn_status_text(qn_status status) {
     case QN_IO: return "file error";
     case QN_RESOURCE: return "out of memory or over a limit";
     case QN_STOPPED: return "stopped";
+    case QN_DEVICE: return "device error";
     case QN_INTERNAL: return "internal error";
     }
     return "unknown status";

@@ -25,7 +25,7 @@ static double once(qn_context *context, const char *path, qn_compile_times *time
     qn_error error;
     const qn_type types[] = {QN_F32};
     const double start = now_ms();
-    qn_kernel_options options = {.type_arguments = types};
+    qn_kernel_options options = {.engine = QN_ENGINE_CPU, .type_arguments = types};
     qn_status status = qn_module_from_file(context, path, &module, &error);
     if (status == QN_OK) {
         options.type_argument_count = qn_module_kernel_generics(module, 0);
@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
         qn_error error;
         double times[MAX_ROUNDS];
         qn_compile_times parts;
-        const qn_context_options options = {.cache_folder = ""};
+        const qn_context_options options = {.engine = QN_ENGINE_CPU, .cache_folder = ""};
         if (qn_context_create(&options, &context, &error) != QN_OK) return 1;
         const double first = once(context, argv[i], &parts);
         for (int k = 0; k < rounds; k++) times[k] = once(context, argv[i], &parts);

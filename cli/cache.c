@@ -106,7 +106,7 @@ static int explain(const qn__cache *cache, const cli_options *options) {
     cli_options one = *options;
     one.no_cache = false;
     qn__text out = QN__TEXT_EMPTY;
-    int status = cli_prepare(&call, &one, QN_ENGINE_INTERP); /* arguments decide the types; the interpreter needs no cache */
+    int status = cli_prepare(&call, &one, QN_ENGINE_INTERP, 0); /* arguments decide the types; the interpreter needs no cache */
     char *key = status == QN_OK ? qn_kernel_cache_key(call.kernel) : NULL;
     if (status == QN_OK && !key) status = cli_fail(QN_RESOURCE, "there is no cache, or no memory");
     if (status == QN_OK) {

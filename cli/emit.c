@@ -4,12 +4,14 @@
 #include "compiler/dump.h"
 #include "compiler/lexer.h"
 #include "compiler/llvm/emit.h"
+#include "compiler/llvm/gpu.h"
 #include "ir/passes.h"
 #include "ir/prototype.h"
 #include "ir/raw.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int write_out(const cli_options *options, const void *bytes, size_t size) {
@@ -53,6 +55,24 @@ static int emit_native(const cli_source *source, const cli_options *options, qn_
     }
     const qn__llvm_stage stage = options->assembly ? QN__LLVM_ASSEMBLY : QN__LLVM_OPTIMISED;
     if (!qn__llvm_text(source->compiled->ir, &given, stage, out, &message)) return cli_fail(QN_INTERNAL, "llvm: %s", message);
+    return QN_OK;
+}
+
+/* --ptx; with --llvm the code for the GPU before it is PTX. */
+static int emit_gpu(const cli_source *source, const cli_options *options, qn__text *out) {
+    const char *message = "unknown reason";
+    qn__gpu_options given = {.sm = 80, .verify = true};
+    if (options->target) {
+        char *end = NULL;
+        given.sm = strncmp(options->target, "sm_", 3) ? 0 : (uint32_t)strtoul(options->target + 3, &end, 10);
+        if (!end || end == options->target + 3 || *end)
+            return cli_fail(QN_USAGE, "--target: '%s' is no GPU; expected is a compute capability such as sm_90", options->target);
+    }
+    if (options->llvm) return qn__gpu_text(source->compiled->ir, &given, out, &message) ? QN_OK : cli_fail(QN_INTERNAL, "ptx: %s", message);
+    qn__image image;
+    if (!qn__gpu_emit(source->compiled->ir, &given, &image, &message)) return cli_fail(QN_SOURCE, "ptx: %s", message);
+    qn__text_add(out, image.code, image.code_size);
+    qn__plan_print(image.plan, "// ", out);
     return QN_OK;
 }
 
@@ -122,7 +142,7 @@ static int emit(const cli_options *options, cli_source *source, qn__text *out) {
         qn__ir_print(source->compiled->ir, out);
         return QN_OK;
     }
-    return emit_native(source, options, out);
+    return options->ptx ? emit_gpu(source, options, out) : emit_native(source, options, out);
 }
 
 int cli_emit(int argc, char **argv) {
@@ -130,9 +150,11 @@ int cli_emit(int argc, char **argv) {
     cli_source source = {0};
     qn__text out = QN__TEXT_EMPTY;
     int status = cli_parse(&options, "emit", argc, argv) ? QN_OK : QN_USAGE;
-    const int forms = options.tokens + options.ast + options.ir + options.bytecode + options.llvm + options.assembly + options.header + options.object;
+    const int forms = options.tokens + options.ast + options.ir + options.bytecode + (options.llvm && !options.ptx) + options.assembly + options.header +
+                      options.object + options.ptx;
     if (status == QN_OK && forms != 1)
-        status = cli_fail(QN_USAGE, "one of --tokens, --ast, --ir, --bytecode, --llvm, --asm, --header, --object is expected");
+        status = cli_fail(QN_USAGE, "one of --tokens, --ast, --ir, --bytecode, --llvm, --asm, --ptx, --header, --object is expected");
+    if (status == QN_OK && options.target && !options.ptx) status = cli_fail(QN_USAGE, "--target goes with --ptx");
     if (status == QN_OK && options.after && !options.ir) status = cli_fail(QN_USAGE, "--after goes with --ir");
     if (status == QN_OK && options.after) status = known_pass(options.after);
     if (status == QN_OK && options.object && options.output_count == 0) status = cli_fail(QN_USAGE, "--object needs -o FILE");

@@ -40,15 +40,24 @@ static bool constant_extent(const qn__lowering *l, uint32_t array, uint32_t dime
     return dim->op == QN__DIM_CONST && dim->value <= OFFSET_LIMIT;
 }
 
+static bool follow(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth, form *f);
+
+static bool constant_bound(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth, int64_t *value) {
+    form f;
+    if (!node || !follow(l, stage, node, depth, &f) || f.variable != QN__NO_REF || f.low != f.high) return false;
+    *value = f.low;
+    return true;
+}
+
 /* An index of a reduction or loop whose range is constant. */
-static bool constant_range(const qn__lowering *l, uint32_t variable, form *f) {
+static bool constant_range(const qn__lowering *l, const qn__typed_stage *stage, uint32_t variable, uint32_t depth, form *f) {
     for (uint32_t i = 0; i < l->typed->index_count; i++) {
         const qn__typed_index *index = &l->typed->indices[i];
         int64_t begin = 0, end;
         if (index->variable != variable) continue;
         if (index->kind == QN__RANGE_OF
                 ? !constant_extent(l, index->array, index->dimension, &end)
-                : !constant_node(l, index->begin, &begin) || !constant_node(l, index->end, &end))
+                : !constant_bound(l, stage, index->begin, depth, &begin) || !constant_bound(l, stage, index->end, depth, &end))
             return false;
         *f = (form){.variable = QN__NO_REF, .low = begin, .high = end > begin ? end - 1 : begin};
         return true;
@@ -56,7 +65,13 @@ static bool constant_range(const qn__lowering *l, uint32_t variable, form *f) {
     return false;
 }
 
-static bool follow(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth, form *f);
+static bool follow_negation(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth, form *f) {
+    form a;
+    if (qn__ast_get(l->ast, node)->op != QN__UNARY_OP_NEGATE) return false;
+    if (!follow(l, stage, qn__lower_child(l, node, QN__UNARY_OPERAND), depth, &a) || a.variable != QN__NO_REF) return false;
+    *f = (form){QN__NO_REF, -a.high, -a.low};
+    return true;
+}
 
 static bool follow_binary(const qn__lowering *l, const qn__typed_stage *stage, qn__node_id node, uint32_t depth,
                           form *f) {
@@ -94,7 +109,9 @@ static bool follow(const qn__lowering *l, const qn__typed_stage *stage, qn__node
     }
     if (qn__ast_kind_of(l->ast, node) == QN__AST_NAME && n->meaning == QN__MEANS_VARIABLE) {
         *f = (form){.variable = n->ref};
-        ok = is_stage_index(l, stage, n->ref) || constant_range(l, n->ref, f);
+        ok = is_stage_index(l, stage, n->ref) || constant_range(l, stage, n->ref, depth + 1, f);
+    } else if (qn__ast_kind_of(l->ast, node) == QN__AST_UNARY) {
+        ok = follow_negation(l, stage, node, depth + 1, f);
     } else if (qn__ast_kind_of(l->ast, node) == QN__AST_BINARY) {
         ok = follow_binary(l, stage, node, depth + 1, f);
     }

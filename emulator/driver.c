@@ -92,7 +92,7 @@ bool em_requested(em_request request) {
     return at && (now == at || (now > at && em__driver.settings.faults[request].onwards));
 }
 
-CUresult em_object_add(em_object *object, em_type type, em_context *context) {
+CUresult em_object_add(em_object *object, em_handle_type type, em_context *context) {
     object->handle = em_handle_make(type, object);
     if (!object->handle) return CUDA_ERROR_OUT_OF_MEMORY;
     object->type = type;

@@ -16,11 +16,10 @@ function(qn_emulator_library name)
     if(NOT QN_SANITIZE) # what a sanitizer calls is in the program
         target_link_options(${name} PRIVATE -Wl,-z,defs)
     endif()
-    if(QN_EMULATOR_HIDE)
-        string(REPLACE ";" "; " hidden "${QN_EMULATOR_HIDE}")
-        file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}.map "{ global: cu*; em_statistics; local: ${hidden}; *; };\n")
-        target_link_options(${name} PRIVATE -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/${name}.map)
-    endif()
+    string(REGEX REPLACE "([^;]+);?" "\\1; " hidden "${QN_EMULATOR_HIDE}")
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.map
+        CONTENT "{ global: cu*; em_statistics; em_fail_*; local: ${hidden}*; };\n")
+    target_link_options(${name} PRIVATE -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/${name}.map)
 endfunction()
 
 if(TARGET quern_emulator_core)

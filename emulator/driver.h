@@ -23,11 +23,11 @@ enum {
 #define EM_SHARED_RESERVED(sm) ((sm) >= 80 ? 1024u : 0u)
 
 /* Handles: numbers that look like pointers; a stale one is recognised. */
-typedef enum em_type {
+typedef enum em_handle_type {
     EM_CONTEXT = 1, EM_MODULE, EM_FUNCTION, EM_STREAM, EM_EVENT, EM_POOL, EM_GRAPH, EM_NODE, EM_EXEC, EM_LIBRARY
-} em_type;
-void *em_handle_make(em_type type, void *object);           /* NULL: no memory */
-void *em_handle_get(em_type type, const void *handle);      /* NULL: not such a handle */
+} em_handle_type;
+void *em_handle_make(em_handle_type type, void *object);           /* NULL: no memory */
+void *em_handle_get(em_handle_type type, const void *handle);      /* NULL: not such a handle */
 void em_handle_drop(const void *handle);
 
 typedef struct em_context em_context;
@@ -38,12 +38,12 @@ typedef struct em_node em_node;
 
 /* The head of what a context owns. */
 typedef struct em_object {
-    em_type type;
+    em_handle_type type;
     void *handle;
     em_context *context;
     struct em_object *previous, *next;
 } em_object;
-CUresult em_object_add(em_object *object, em_type type, em_context *context); /* makes its handle */
+CUresult em_object_add(em_object *object, em_handle_type type, em_context *context); /* makes its handle */
 void em_object_remove(em_object *object);
 
 typedef struct em_pool {

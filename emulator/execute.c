@@ -178,7 +178,7 @@ static void note_fault(em_worker *worker, uint64_t number) {
     while (number < lowest && !__atomic_compare_exchange_n(&worker->run->lowest_fault, &lowest, number, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
 }
 
-static bool cancelled(const em_worker *worker) { return worker->run->launch->cancel && *worker->run->launch->cancel; }
+static bool cancelled(const em_worker *worker) { return worker->run->launch->cancel && __atomic_load_n(worker->run->launch->cancel, __ATOMIC_ACQUIRE); }
 
 /* Runs a block for a while; true: it is over. */
 static bool run_some(em_worker *worker, em_block_state *block) {

@@ -33,7 +33,7 @@ static bool grow(void) {
     return true;
 }
 
-void *em_handle_make(em_type type, void *object) {
+void *em_handle_make(em_handle_type type, void *object) {
     uint32_t index;
     if (first_free) {
         index = first_free - 1;
@@ -54,7 +54,7 @@ static slot *find(const void *handle) {
     return index < slot_count && slots[index].type && pack(index) == bits ? &slots[index] : NULL;
 }
 
-void *em_handle_get(em_type type, const void *handle) {
+void *em_handle_get(em_handle_type type, const void *handle) {
     slot *s = find(handle);
     return s && s->type == type ? s->object : NULL;
 }

@@ -17,7 +17,8 @@ typedef enum qn__fault_kind {
     QN__FAULT_COUNT
 } qn__fault_kind;
 
-/* An array as code sees it. Strides are in elements; the last dimension's is 1 (the runtime packs what is not so). */
+/* An array as code sees it. Strides are in elements; the last dimension's is 1, and where all extents behind a dimension are constants (u8[h, w, 3]) its
+ * stride is their product (the runtime packs what is not so). */
 typedef struct qn__view {
     void *data;
     int64_t extent[QN__MAX_RANK];
@@ -50,6 +51,7 @@ struct qn__frame {
     const qn__services *services;
     qn__fault fault;
     void *runtime;                 /* the runtime's own */
+    struct qn__device_call *device; /* for engines with memory of their own (runtime/engine.h); may be NULL. Code does not see it */
 };
 
 typedef int32_t (*qn__entry)(qn__frame *frame);

@@ -10,6 +10,7 @@ bool qn__image_from_ir(qn__image *image, const qn__ir *ir) {
         arrays[i] = (qn__image_array){array->type, array->rank, array->kind, array->name};
     }
     image->raw_symbol = image->externs_symbol = NULL;
+    image->plan = NULL;
     image->signature = ir->signature;
     image->arrays = arrays;
     image->array_count = ir->array_count;

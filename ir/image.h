@@ -5,6 +5,7 @@
 
 #include "ir/abi.h"
 #include "ir/ir.h"
+#include "ir/plan.h"
 #include "ir/signature.h"
 
 typedef enum qn__image_kind { QN__IMAGE_BYTECODE, QN__IMAGE_OBJECT, QN__IMAGE_PTX } qn__image_kind;
@@ -13,7 +14,7 @@ typedef struct qn__image_array { uint8_t type, rank, kind; const char *name; } q
 
 typedef struct qn__image {
     qn__image_kind kind;
-    const void *code;              /* bytecode: a qn__bytecode; object: an ELF file; PTX: text */
+    const void *code;              /* bytecode: a qn__bytecode; object: an ELF file; PTX: text, with a zero behind it */
     size_t code_size;
     const char *symbol;            /* the entry's name */
     const char *raw_symbol;        /* objects: the typed C function (ir/raw.h), QN__RAW_PREFIX ("qk_") and the kernel's name; NULL when there is none */
@@ -22,6 +23,7 @@ typedef struct qn__image {
     const qn__image_array *arrays; uint32_t array_count;
     const qn__extern *externs;     uint32_t extern_count;
     const qn__location *locations; uint32_t location_count;
+    const qn__plan *plan;          /* PTX: what the host does with it; else NULL */
 } qn__image;
 
 /* Fills in all but kind, code, code_size and the symbols (raw_symbol and externs_symbol become NULL) from the IR (shares its arena's memory). False when memory is exhausted. */

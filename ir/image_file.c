@@ -183,15 +183,141 @@ static void code(io *f, qn__image *image) {
         qn__text_add(f->out, image->code, image->code_size);
         return;
     }
-    void *memory = f->failed || size > (size_t)(f->end - f->at) ? NULL : qn__arena_alloc(f->arena, size);
+    void *memory = f->failed || size > (size_t)(f->end - f->at) ? NULL : qn__arena_alloc(f->arena, size + 1); /* text ends with a zero that is not counted */
     if (!memory) {
         f->failed = true;
         return;
     }
     memcpy(memory, f->at, size);
+    ((char *)memory)[size] = 0;
     f->at += size;
     image->code = memory;
     image->code_size = size;
+}
+
+/* ---- plans ---- */
+
+/* Like table, for an array that is const in its holder. */
+#define TABLE(f, items, count) ((void *)(uintptr_t)table(f, items, &(count), sizeof *(items)))
+
+static void plan_entry(io *f, qn__plan_entry *e) {
+    string(f, &e->symbol);
+    for (uint32_t i = 0; i < 3; i++) {
+        u32(f, &e->block[i]);
+        below(f, (uint64_t)e->block[i] - 1, 1024); /* at least 1 */
+    }
+    below(f, (uint64_t)e->block[0] * e->block[1] * e->block[2] - 1, 1024);
+    u32(f, &e->per_thread);
+    below(f, (uint64_t)e->per_thread - 1, 1 << 16);
+    u32(f, &e->fixed_grid);
+    u32(f, &e->location);
+    uint8_t *arguments = TABLE(f, e->arguments, e->argument_count);
+    for (uint32_t i = 0; i < e->argument_count; i++) {
+        u8(f, &arguments[i]);
+        below(f, arguments[i], QN__ARGUMENT_COUNT);
+    }
+    e->arguments = arguments;
+}
+
+static const int8_t plan_operands[] = {
+#define PLAN(ENUM, name, operands) operands,
+#include "ir/plan.def"
+#undef PLAN
+};
+
+/* What an operand may be, by step: slots nearly everywhere. */
+static void check_operands(io *f, const qn__image *image, const qn__plan *p, const qn__plan_step *s) {
+    const qn__plan_entry *entry = s->op == QN__PLAN_LAUNCH ? &p->entries[s->imm] : NULL;
+    for (uint32_t i = 0; i < s->operand_count && !f->failed; i++) {
+        uint8_t kind = entry && i >= 3 ? entry->arguments[i - 3] : QN__ARGUMENT_SLOT;
+        uint32_t operand = p->operands[s->operand_first + i];
+        below(f, operand, kind == QN__ARGUMENT_ARRAY ? image->array_count : kind == QN__ARGUMENT_SCRATCH ? p->scratch_count : p->slot_count);
+    }
+}
+
+static void check_eval(io *f, const qn__plan_step *s) {
+    below(f, s->aux, QN__OP_COUNT);
+    below(f, s->type, QN__TYPE_COUNT);
+    below(f, s->result_type, QN__TYPE_COUNT);
+    if (f->failed) return;
+    const qn__op_info *info = &qn__op_table[s->aux];
+    if (info->effect != QN__EFFECT_PURE || info->args < 1 || info->results != 1 || (uint32_t)info->args != s->operand_count) f->failed = true;
+}
+
+static void check_step(io *f, const qn__image *image, const qn__plan *p, const qn__plan_step *s) {
+    below(f, s->op, QN__PLAN_COUNT);
+    below(f, s->location, (uint64_t)image->location_count + !image->location_count);
+    below(f, s->operand_count, (uint64_t)p->operand_count + 1);
+    if (f->failed) return;
+    below(f, s->operand_first, (uint64_t)p->operand_count - s->operand_count + 1);
+    if (plan_operands[s->op] >= 0 && s->operand_count != (uint32_t)plan_operands[s->op]) f->failed = true;
+    switch ((qn__plan_op)s->op) {
+    case QN__PLAN_CONST: case QN__PLAN_MOVE: below(f, s->target, p->slot_count); break;
+    case QN__PLAN_PARAM: below(f, s->target, p->slot_count); below(f, s->imm, image->signature->scalar_count); break;
+    case QN__PLAN_SIZE: below(f, s->target, p->slot_count); below(f, s->imm, image->signature->symbol_count); break;
+    case QN__PLAN_EVAL: below(f, s->target, p->slot_count); check_eval(f, s); break;
+    case QN__PLAN_READ: below(f, s->target, p->slot_count); below(f, s->imm, p->device_slot_count); break;
+    case QN__PLAN_WRITE: below(f, s->imm, p->device_slot_count); break;
+    case QN__PLAN_JUMP: case QN__PLAN_UNLESS: below(f, s->target, p->step_count); break;
+    case QN__PLAN_CHECK: below(f, s->aux, QN__FAULT_COUNT); break;
+    case QN__PLAN_ALLOC:
+        below(f, s->imm, image->array_count);
+        if (!f->failed && s->operand_count != image->arrays[s->imm].rank) f->failed = true;
+        break;
+    case QN__PLAN_SCRATCH: below(f, s->imm, p->scratch_count); break;
+    case QN__PLAN_SWAP: below(f, s->imm, image->array_count); below(f, s->target, image->array_count); break;
+    case QN__PLAN_LAUNCH:
+        below(f, s->imm, p->entry_count);
+        if (!f->failed && s->operand_count != p->entries[s->imm].argument_count + 3) f->failed = true;
+        break;
+    case QN__PLAN_POLL: case QN__PLAN_END: case QN__PLAN_COUNT: break;
+    }
+    if (!f->failed) check_operands(f, image, p, s);
+}
+
+static void steps(io *f, const qn__image *image, qn__plan *p) {
+    qn__plan_step *items = TABLE(f, p->steps, p->step_count);
+    p->steps = items;
+    for (uint32_t i = 0; i < p->step_count; i++) {
+        qn__plan_step *s = &items[i];
+        u8(f, &s->op);
+        u8(f, &s->aux);
+        u8(f, &s->type);
+        u8(f, &s->result_type);
+        u32(f, &s->target);
+        u32(f, &s->operand_first);
+        u32(f, &s->operand_count);
+        u32(f, &s->location);
+        raw(f, &s->imm, sizeof s->imm);
+    }
+    for (uint32_t i = 0; i < p->step_count && !f->out; i++) check_step(f, image, p, &items[i]);
+    if (!f->out && (!p->step_count || f->failed || items[p->step_count - 1].op != QN__PLAN_END)) f->failed = true; /* it cannot run over its end */
+}
+
+static void plan(io *f, qn__image *image) {
+    qn__plan copy = {0}, *p = f->out ? &copy : QN__ARENA_NEW(f->arena, qn__plan);
+    if (f->out && image->plan) copy = *image->plan;
+    if (!p) {
+        f->failed = true;
+        return;
+    }
+    u32(f, &p->slot_count);
+    u32(f, &p->device_slot_count);
+    u32(f, &p->scratch_count);
+    below(f, p->slot_count, MAX_ITEMS);
+    below(f, p->device_slot_count, MAX_ITEMS);
+    below(f, p->scratch_count, MAX_ITEMS);
+    uint32_t *numbers = TABLE(f, p->operands, p->operand_count);
+    for (uint32_t i = 0; i < p->operand_count; i++) u32(f, &numbers[i]);
+    p->operands = numbers;
+    qn__plan_entry *entries = TABLE(f, p->entries, p->entry_count);
+    for (uint32_t i = 0; i < p->entry_count; i++) {
+        plan_entry(f, &entries[i]);
+        below(f, entries[i].location, (uint64_t)image->location_count + !image->location_count);
+    }
+    p->entries = entries;
+    steps(f, image, p);
+    image->plan = p;
 }
 
 /* A name that may be missing, which is no empty one. */
@@ -215,6 +341,7 @@ static void fields(io *f, qn__image *image, qn__signature *s) {
     externs(f, image);
     locations(f, image);
     code(f, image);
+    if (kind == QN__IMAGE_PTX) plan(f, image);
 }
 
 void qn__image_save(const qn__image *image, qn__text *out) {

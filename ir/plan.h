@@ -13,16 +13,20 @@
  * Faults. A failing check does atomic-min of key + point into state.lowest, where key is the launch's number << 48 and point
  * the row-major number of the point in its stage (QN__PLAN_POINT bits), and ends the point. The lowest fault of the first failing launch
  * wins, whatever order the points ran in. To learn what it was, the host launches the entry once more with `only` = that
- * point, one thread block: then the check that fails writes kind, location, index and extent to the state. `only` is all ones otherwise.
+ * point, one thread block: then the check that fails writes kind, location, index and extent to the state. `only` is all ones otherwise. (Entries of one thread that run kernel-level code
+ * have written these fields at the first time, and do nothing when asked again: they must not run twice.)
  *
  * Stopping. state.stop is the device address of a 32-bit word in the host's memory; loops of unknown length look at it and end their point when
  * it is not 0; the host then raises CANCELLED or DEADLINE.
  *
- * Arrays on the device are row-major without gaps; their extents are values that entries get as arguments. */
+ * Arrays on the device are row-major without gaps; their extents are values that entries get as arguments. The addresses of arrays and scratch buffers are
+ * multiples of 16, and up to the next multiple of 16 the bytes behind the last element belong to the buffer: narrow atomics and vector loads touch them.
+ * The buffers of the arrays and scratch buffers of one launch do not overlap. */
 #ifndef QN__PLAN_H
 #define QN__PLAN_H
 
 #include "ir/ir.h"
+#include "ir/text.h"
 
 typedef enum qn__plan_op {
 #define PLAN(ENUM, name, operands) QN__PLAN_##ENUM,
@@ -51,7 +55,7 @@ typedef struct qn__plan_step {
 } qn__plan_step;
 
 /* What an argument's operand is: a slot whose 8 bytes are passed; an array or a scratch buffer whose device address is passed. */
-typedef enum qn__plan_argument { QN__PLAN_SLOT, QN__PLAN_ARRAY, QN__PLAN_SCRATCH } qn__plan_argument;
+typedef enum qn__plan_argument { QN__ARGUMENT_SLOT, QN__ARGUMENT_ARRAY, QN__ARGUMENT_SCRATCH, QN__ARGUMENT_COUNT } qn__plan_argument;
 
 typedef struct qn__plan_entry {
     const char *symbol;                    /* in the code */
@@ -69,5 +73,8 @@ typedef struct qn__plan {
     const qn__plan_entry *entries; uint32_t entry_count;
     uint32_t slot_count, device_slot_count, scratch_count;
 } qn__plan;
+
+/* Readable text, one step or entry per line, each behind `prefix`. */
+void qn__plan_print(const qn__plan *plan, const char *prefix, qn__text *out);
 
 #endif

@@ -264,7 +264,8 @@ qn__cache_sum qn__cache_prune(const qn__cache *cache, uint64_t limit) {
     if (!list_files(cache, &list)) return removed;
     uint64_t total = 0;
     for (size_t i = 0; i < list.count; i++) total += list.items[i].bytes;
-    if (total > limit || limit == 0) qsort(list.items, list.count, sizeof *list.items, oldest_first);
+    const bool over = total > limit || limit == 0;
+    if (over && list.count) qsort(list.items, list.count, sizeof *list.items, oldest_first); /* NULL when there are none */
     for (size_t i = 0; i < list.count && (total > limit || limit == 0); i++) {
         if (unlinkat(cache->descriptor, list.items[i].name, 0) != 0) continue;
         removed.entries++;

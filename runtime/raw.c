@@ -136,6 +136,7 @@ static const qn__image_array *short_output(const qn__raw_call *call, int32_t kin
 
 static qn_status status_of(int32_t kind) {
     if (kind == QN__FAULT_MEMORY) return QN_RESOURCE;
+    if (kind == QN__FAULT_DEVICE) return QN_DEVICE;
     return kind == QN__FAULT_CANCELLED || kind == QN__FAULT_DEADLINE ? QN_STOPPED : QN_FAULT;
 }
 

@@ -88,7 +88,7 @@ static void diagnose(LLVMDiagnosticInfoRef info, void *context) {
     if (LLVMGetDiagInfoSeverity(info) == LLVMDSError) qn__fail(context, "LLVM reported an error");
 }
 
-static void make_module(qn__emitter *e, const char *symbol) {
+static void make_module(qn__emitter *e) {
     e->context = LLVMContextCreate();
     LLVMContextSetDiagnosticHandler(e->context, diagnose, e);
     make_types(e);
@@ -97,19 +97,25 @@ static void make_module(qn__emitter *e, const char *symbol) {
     LLVMTargetDataRef layout = LLVMCreateTargetDataLayout(e->machine->target);
     LLVMSetModuleDataLayout(e->module, layout);
     LLVMDisposeTargetData(layout);
-    e->function = LLVMAddFunction(e->module, symbol, LLVMFunctionType(e->i32, &e->ptr, 1, false));
-    uint32_t nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
-    LLVMAddAttributeAtIndex(e->function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, nounwind, 0));
     e->builder = LLVMCreateBuilderInContext(e->context);
     e->head = LLVMCreateBuilderInContext(e->context);
 }
 
 /* ---- the kernel ---- */
 
-static void emit_kernel(qn__emitter *e) {
+void qn__emission_function(qn__emitter *e, LLVMValueRef function) {
+    e->function = function;
+    uint32_t nounwind = LLVMGetEnumAttributeKindForName("nounwind", 8);
+    LLVMAddAttributeAtIndex(function, (LLVMAttributeIndex)LLVMAttributeFunctionIndex, LLVMCreateEnumAttribute(e->context, nounwind, 0));
     LLVMBasicBlockRef entry = l_block(e, "entry"), start = l_block(e, "start");
     LLVMPositionBuilderAtEnd(e->head, entry);
     l_enter(e, start);
+    e->start = start;
+}
+
+void qn__emission_function_end(qn__emitter *e) { LLVMBuildBr(e->head, e->start); }
+
+static void emit_kernel(qn__emitter *e) {
     e->frame = LLVMGetParam(e->function, 0);
     e->views = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, views)));
     e->stop = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, stop)));
@@ -121,7 +127,7 @@ static void emit_kernel(qn__emitter *e) {
     e->width = 1;
     qn__emit_region(e, e->ir->body);
     qn__emit_return(e, l_i32(e, 0));
-    LLVMBuildBr(e->head, start);
+    qn__emission_function_end(e);
 }
 
 static void emit_raw(qn__emitter *e) {
@@ -139,7 +145,7 @@ static void hide_symbols(qn__emitter *e) {
         if (!LLVMIsDeclaration(g) && LLVMGetLinkage(g) == LLVMExternalLinkage) LLVMSetVisibility(g, LLVMHiddenVisibility);
 }
 
-static bool verified(qn__emitter *e) {
+bool qn__emission_verify(qn__emitter *e) {
     char *report = NULL;
     bool broken = LLVMVerifyModule(e->module, LLVMReturnStatusAction, &report);
     if (broken) {
@@ -158,15 +164,18 @@ static const char *const pipelines[] = {
      "instcombine<no-verify-fixpoint>,simplifycfg,adce)"),
 };
 
-static bool run_passes(qn__emitter *e) {
-    uint32_t level = e->options->level > 2 ? 2 : e->options->level;
-    if (level == 0 || e->options->debug) return true;
+bool qn__emission_passes(qn__emitter *e, const char *pipeline) {
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
-    LLVMErrorRef error = LLVMRunPasses(e->module, pipelines[level], e->machine->target, options);
+    LLVMErrorRef error = LLVMRunPasses(e->module, pipeline, e->machine->target, options);
     LLVMDisposePassBuilderOptions(options);
     if (!error) return true;
     LLVMConsumeError(error);
     return qn__fail(e, "LLVM's passes failed");
+}
+
+static bool run_passes(qn__emitter *e) {
+    uint32_t level = e->options->level > 2 ? 2 : e->options->level;
+    return level == 0 || e->options->debug || qn__emission_passes(e, pipelines[level]);
 }
 
 static void release(qn__emitter *e) {
@@ -180,14 +189,14 @@ static void release(qn__emitter *e) {
 
 /* ---- out of it ---- */
 
-static bool add_text(qn__emitter *e, qn__text *out) {
+bool qn__emission_print(qn__emitter *e, qn__text *out) {
     char *text = LLVMPrintModuleToString(e->module);
     qn__text_add_string(out, text);
     LLVMDisposeMessage(text);
     return !out->failed || qn__fail(e, "out of memory");
 }
 
-static LLVMMemoryBufferRef generate(qn__emitter *e, LLVMCodeGenFileType kind) {
+LLVMMemoryBufferRef qn__emission_generate(qn__emitter *e, LLVMCodeGenFileType kind) {
     LLVMMemoryBufferRef buffer = NULL;
     char *error = NULL;
     if (!LLVMTargetMachineEmitToMemoryBuffer(e->machine->target, e->module, kind, &error, &buffer)) return buffer;
@@ -197,7 +206,7 @@ static LLVMMemoryBufferRef generate(qn__emitter *e, LLVMCodeGenFileType kind) {
 }
 
 static bool add_assembly(qn__emitter *e, qn__text *out) {
-    LLVMMemoryBufferRef buffer = generate(e, LLVMAssemblyFile);
+    LLVMMemoryBufferRef buffer = qn__emission_generate(e, LLVMAssemblyFile);
     if (!buffer) return false;
     qn__text_add(out, LLVMGetBufferStart(buffer), LLVMGetBufferSize(buffer));
     LLVMDisposeMemoryBuffer(buffer);
@@ -213,7 +222,7 @@ static const char *keep_name(qn__emitter *e, const char *prefix) {
 }
 
 static bool fill_image(qn__emitter *e, const char *symbol, qn__image *image) {
-    LLVMMemoryBufferRef buffer = generate(e, LLVMObjectFile);
+    LLVMMemoryBufferRef buffer = qn__emission_generate(e, LLVMObjectFile);
     if (!buffer) return false;
     size_t size = LLVMGetBufferSize(buffer);
     void *code = qn__arena_alloc(e->ir->arena, size);
@@ -230,13 +239,19 @@ static bool fill_image(qn__emitter *e, const char *symbol, qn__image *image) {
     return (image->symbol && !e->failed) || qn__fail(e, "out of memory");
 }
 
-static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *options, const char *symbol) {
-    *e = (qn__emitter){.ir = ir, .options = options ? options : &host_options, .width = 1};
+bool qn__emission_begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *options) {
+    *e = (qn__emitter){.ir = ir, .platform = &qn__cpu_platform, .options = options ? options : &host_options, .width = 1};
     const char *message = NULL;
     e->machine = qn__machine_create(e->options, &message);
     if (!e->machine) return qn__fail(e, message);
     if (!make_tables(e)) return false;
-    make_module(e, symbol);
+    make_module(e);
+    return true;
+}
+
+static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *options, const char *symbol) {
+    if (!qn__emission_begin(e, ir, options)) return false;
+    qn__emission_function(e, LLVMAddFunction(e->module, symbol, LLVMFunctionType(e->i32, &e->ptr, 1, false)));
     qn__walk(ir, ir->body, note_swap, e);
     if (!make_scopes(e)) return false;
     if (!qn__debug_begin(e, symbol)) return false;
@@ -245,10 +260,10 @@ static bool begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *opti
     if (!e->failed) emit_raw(e);
     if (e->options->suffix) hide_symbols(e);
     if (e->failed) return false;
-    return !e->options->verify || verified(e);
+    return !e->options->verify || qn__emission_verify(e);
 }
 
-static bool finish(qn__emitter *e, bool done, const char **message) {
+bool qn__emission_end(qn__emitter *e, bool done, const char **message) {
     release(e);
     if (done && !e->failed) return true;
     if (message) *message = e->message;
@@ -259,7 +274,7 @@ bool qn__llvm_emit(const qn__ir *ir, const qn__llvm_options *options, qn__image 
     qn__emitter e;
     char symbol[SYMBOL];
     symbol_name(ir, options, "quern_", symbol, sizeof symbol);
-    return finish(&e, begin(&e, ir, options, symbol) && run_passes(&e) && fill_image(&e, symbol, image), message);
+    return qn__emission_end(&e, begin(&e, ir, options, symbol) && run_passes(&e) && fill_image(&e, symbol, image), message);
 }
 
 bool qn__llvm_text(const qn__ir *ir, const qn__llvm_options *options, qn__llvm_stage stage, qn__text *out,
@@ -269,8 +284,8 @@ bool qn__llvm_text(const qn__ir *ir, const qn__llvm_options *options, qn__llvm_s
     symbol_name(ir, options, "quern_", symbol, sizeof symbol);
     bool done = begin(&e, ir, options, symbol);
     if (done && stage != QN__LLVM_RAW) done = run_passes(&e);
-    if (done) done = stage == QN__LLVM_ASSEMBLY ? add_assembly(&e, out) : add_text(&e, out);
-    return finish(&e, done, message);
+    if (done) done = stage == QN__LLVM_ASSEMBLY ? add_assembly(&e, out) : qn__emission_print(&e, out);
+    return qn__emission_end(&e, done, message);
 }
 
 bool qn__llvm_describe(const qn__llvm_options *options, qn__text *out) {

@@ -66,8 +66,12 @@ static void check_scalar(qn__emitter *e, const qn__instr *instr, const check *c,
     l_enter(e, failed);
     LLVMValueRef index = c->index ? l_scalar(e, c->index) : l_i64(e, 0);
     LLVMValueRef extent = c->extent ? l_scalar(e, c->extent) : l_i64(e, 0);
-    fill_fault(e, l_i32(e, c->kind), instr->location, index, extent, iteration(e));
-    qn__emit_return(e, l_i32(e, c->kind));
+    e->platform->fault(e, c->kind, instr->location, index, extent, iteration(e));
+}
+
+void qn__cpu_fault(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number) {
+    fill_fault(e, l_i32(e, kind), location, index, extent, number);
+    qn__emit_return(e, l_i32(e, kind));
 }
 
 static LLVMValueRef in_range(qn__emitter *e, const qn__instr *instr, bool wide) {
@@ -119,7 +123,9 @@ static void leave_if(qn__emitter *e, LLVMValueRef result, uint32_t location, LLV
     qn__emit_return(e, result);
 }
 
-void qn__emit_poll(qn__emitter *e, uint32_t location) {
+void qn__emit_poll(qn__emitter *e, uint32_t location) { e->platform->poll(e, location); }
+
+void qn__cpu_poll(qn__emitter *e, uint32_t location) {
     LLVMValueRef stop = l_load(e, e->i32, e->stop);
     LLVMSetVolatile(stop, true);
     LLVMBasicBlockRef ask = l_block(e, "poll"), on = l_block(e, "on");

@@ -124,8 +124,35 @@ static LLVMValueRef int_to_real(qn__emitter *e, LLVMValueRef v, qn__type from, q
     return real_to_real(e, real, QN__TYPE_F64, to);
 }
 
+static LLVMValueRef real_below(qn__emitter *e, LLVMValueRef v, double limit, LLVMValueRef yes, LLVMValueRef no) {
+    return l_select(e, LLVMBuildFCmp(e->builder, LLVMRealOLT, v, l_real_like(e, v, limit), ""), yes, no);
+}
+
+/* LLVM takes the saturating intrinsics of vectors apart, lane by lane. Here: NaN becomes 0, then the value is clamped where the limit is
+ * exact in its type; else lanes at or above 2^bits are converted as 0 and replaced afterwards. */
+static LLVMValueRef vector_real_to_int(qn__emitter *e, LLVMValueRef v, qn__type to) {
+    const uint32_t bits = qn__type_bits(to), digits = l_scalar_type(LLVMTypeOf(v)) == e->f32 ? 24 : 53;
+    const bool is_signed = qn__is_signed(to);
+    const double lowest = is_signed ? -(double)(UINT64_C(1) << (bits - 1)) : 0.0;
+    const double above = is_signed ? -lowest : 2.0 * (double)(UINT64_C(1) << (bits - 1));
+    LLVMValueRef zero = LLVMConstNull(LLVMTypeOf(v));
+    LLVMValueRef clean = l_select(e, LLVMBuildFCmp(e->builder, LLVMRealORD, v, v, ""), v, zero);
+    clean = real_below(e, clean, lowest, l_real_like(e, v, lowest), clean);
+    LLVMTypeRef type = l_typed(LLVMTypeOf(v), bits < 32 ? e->i32 : l_type(e, to));
+    if (digits >= bits) {
+        clean = real_below(e, clean, above - 1.0, clean, l_real_like(e, v, above - 1.0));
+        LLVMValueRef whole = is_signed || bits < 32 ? LLVMBuildFPToSI(e->builder, clean, type, "") : LLVMBuildFPToUI(e->builder, clean, type, "");
+        return bits < 32 ? LLVMBuildTrunc(e->builder, whole, l_typed(LLVMTypeOf(v), l_type(e, to)), "") : whole;
+    }
+    LLVMValueRef fits = LLVMBuildFCmp(e->builder, LLVMRealOLT, clean, l_real_like(e, v, above), "");
+    clean = l_select(e, fits, clean, zero);
+    LLVMValueRef whole = is_signed ? LLVMBuildFPToSI(e->builder, clean, type, "") : LLVMBuildFPToUI(e->builder, clean, type, "");
+    return l_select(e, fits, whole, l_like(e, whole, is_signed ? (UINT64_C(1) << (bits - 1)) - 1 : UINT64_MAX >> (64 - bits)));
+}
+
 static LLVMValueRef real_to_int(qn__emitter *e, LLVMValueRef v, qn__type from, qn__type to) {
     if (from == QN__TYPE_F16 || from == QN__TYPE_BF16) v = real_to_real(e, v, from, QN__TYPE_F32);
+    if (l_is_vector(v)) return vector_real_to_int(e, v, to);
     LLVMTypeRef overloads[2] = {l_typed(LLVMTypeOf(v), l_type(e, to)), LLVMTypeOf(v)};
     return l_intrinsic(e, qn__is_signed(to) ? "llvm.fptosi.sat" : "llvm.fptoui.sat", overloads, 2, &v, 1);
 }

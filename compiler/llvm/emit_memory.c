@@ -11,18 +11,34 @@ enum { STACK_BYTES = 1 << 20 }; /* local arrays of a kernel: threads have stacks
 
 /* ---- views ---- */
 
+/* The stride of a dimension whose extents behind it are all constants (ir/abi.h); 0: it is known at run time only. */
+static int64_t known_stride(const qn__emitter *e, uint32_t array, uint32_t dimension) {
+    const qn__array *a = &e->ir->arrays[array];
+    int64_t stride = 1;
+    for (uint32_t d = dimension + 1; d < a->rank; d++) {
+        uint64_t extent;
+        if (!qn__is_const(e->ir, a->extent[d], &extent) || extent >= 1 << 16 || stride >= 1 << 16) return 0;
+        if (extent > 1) stride *= (int64_t)extent;
+    }
+    return stride;
+}
+
 static LLVMValueRef view_of(qn__emitter *e, uint32_t array) {
     return l_field(e, e->views, (size_t)array * sizeof(qn__view));
 }
 
-static qn__base load_base(qn__emitter *e, uint32_t array) {
+static qn__base cpu_base(qn__emitter *e, uint32_t array) {
     qn__base base = {0};
     LLVMValueRef view = view_of(e, array);
     base.data = l_load(e, e->ptr, l_field(e, view, offsetof(qn__view, data)));
     for (uint32_t d = 0; d + 1 < e->ir->arrays[array].rank; d++)
-        base.stride[d] = l_load(e, e->i64, l_field(e, view, offsetof(qn__view, stride) + d * sizeof(int64_t)));
+        base.stride[d] = known_stride(e, array, d) ? l_i64(e, known_stride(e, array, d)) : l_load(e, e->i64, l_field(e, view, offsetof(qn__view, stride) + d * sizeof(int64_t)));
     return base;
 }
+
+const qn__platform qn__cpu_platform = {.base = cpu_base, .fault = qn__cpu_fault, .poll = qn__cpu_poll, .local_bytes = STACK_BYTES};
+
+static qn__base load_base(qn__emitter *e, uint32_t array) { return e->platform->base(e, array); }
 
 static void hoist(const qn__ir *ir, const qn__instr *instr, void *context) {
     qn__emitter *e = context;
@@ -75,6 +91,10 @@ static LLVMValueRef address_of(qn__emitter *e, uint32_t array, const qn__value *
 }
 
 static void note_array(qn__emitter *e, LLVMValueRef access_instr, uint32_t array) {
+    if (e->constant && e->constant[array]) {
+        LLVMValueRef empty = LLVMMetadataAsValue(e->context, LLVMMDNodeInContext2(e->context, NULL, 0));
+        LLVMSetMetadata(access_instr, LLVMGetMDKindIDInContext(e->context, "invariant.load", 14), empty);
+    }
     if (e->swaps || !e->scopes) return;
     LLVMSetMetadata(access_instr, LLVMGetMDKindIDInContext(e->context, "alias.scope", 11), e->scopes[array]);
     LLVMSetMetadata(access_instr, LLVMGetMDKindIDInContext(e->context, "noalias", 7), e->noalias[array]);
@@ -144,6 +164,46 @@ static LLVMValueRef store_contiguous(qn__emitter *e, LLVMValueRef value, LLVMVal
     return call;
 }
 
+/* ---- interleaved: x[i, j, c] of x: T[n, m, 3], with j along the lanes and a constant c ---- */
+
+enum { INTERLEAVED = 4 }; /* elements of a group at most: more would load more than it uses */
+
+typedef struct interleave { uint32_t dimension, group, offset; } interleave;
+
+/* Groups of 2 to 4 elements, one for each lane, of which all lanes take the same element. */
+static bool is_interleaved(const qn__emitter *e, uint32_t array, const qn__value *indices, uint32_t rank, interleave *found) {
+    uint64_t constant;
+    uint32_t d = rank;
+    int64_t offset = 0;
+    while (d-- > 0 && e->shapes[indices[d]].variance == QN__UNIFORM) {
+        if (!qn__is_const(e->ir, indices[d], &constant) || constant >= INTERLEAVED) return false;
+        offset += (int64_t)constant * known_stride(e, array, d);
+    }
+    if (d >= rank || e->shapes[indices[d]].variance != QN__LINEAR || e->shapes[indices[d]].stride != 1) return false;
+    for (uint32_t k = 0; k < d; k++)
+        if (e->shapes[indices[k]].variance != QN__UNIFORM) return false;
+    const int64_t group = known_stride(e, array, d);
+    *found = (interleave){d, (uint32_t)group, (uint32_t)offset};
+    return group >= 2 && group <= INTERLEAVED && offset < group;
+}
+
+/* One load of all groups, which lie in the array as a whole; loads of the other elements of the groups are the same load, so there is one for all. */
+static LLVMValueRef load_interleaved(qn__emitter *e, uint32_t array, const qn__value *indices, const interleave *in) {
+    qn__base base = e->bases[array].data ? e->bases[array] : load_base(e, array);
+    LLVMTypeRef type = l_memory_type(e, (qn__type)e->ir->arrays[array].type);
+    LLVMValueRef first = NULL, order[QN__MAX_WIDTH];
+    for (uint32_t d = 0; d <= in->dimension; d++) {
+        LLVMValueRef term = LLVMBuildMul(e->builder, l_scalar(e, indices[d]), base.stride[d], "");
+        first = first ? LLVMBuildAdd(e->builder, first, term, "") : term;
+    }
+    LLVMTypeRef groups = LLVMVectorType(type, e->width * in->group);
+    LLVMValueRef load = l_load(e, groups, l_gep(e, type, base.data, first));
+    LLVMSetAlignment(load, qn__type_bytes((qn__type)e->ir->arrays[array].type));
+    note_array(e, load, array);
+    for (uint32_t lane = 0; lane < e->width; lane++) order[lane] = l_i32(e, lane * in->group + in->offset);
+    return LLVMBuildShuffleVector(e->builder, load, LLVMGetPoison(groups), LLVMConstVector(order, e->width), "");
+}
+
 /* ---- arrays ---- */
 
 void qn__emit_load(qn__emitter *e, const qn__instr *instr) {
@@ -151,6 +211,11 @@ void qn__emit_load(qn__emitter *e, const qn__instr *instr) {
     qn__type type = (qn__type)e->ir->arrays[array].type;
     LLVMTypeRef memory = l_memory_type(e, type);
     access how = access_of(e, instr->args, instr->arg_count);
+    interleave in;
+    if (how == SCATTERED && !e->mask && is_interleaved(e, array, instr->args, instr->arg_count, &in)) {
+        l_set(e, instr->first_result, l_from_memory(e, type, load_interleaved(e, array, instr->args, &in)));
+        return;
+    }
     LLVMValueRef pointer = address_of(e, array, instr->args, instr->arg_count, how), value;
     if (how == UNIFORM) {
         value = l_load(e, memory, pointer);
@@ -172,7 +237,12 @@ static void store_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef p
     qn__value v = instr->args[instr->arg_count - 1];
     uint32_t bytes = qn__type_bytes(type);
     if (e->width == 1 || e->shapes[v].variance == QN__UNIFORM) {
+        LLVMBasicBlockRef after = e->platform->before_store ? e->platform->before_store(e) : NULL;
         note_array(e, LLVMBuildStore(e->builder, l_to_memory(e, type, l_scalar(e, v)), pointer), (uint32_t)instr->imm);
+        if (!after) return;
+        l_jump(e, after);
+        l_enter(e, after);
+        e->platform->after_store(e);
     } else {
         LLVMValueRef value = l_to_memory(e, type, l_vector(e, v));
         if (e->mask) scatter(e, value, l_splat(e, pointer), bytes);
@@ -194,17 +264,18 @@ void qn__emit_store(qn__emitter *e, const qn__instr *instr) {
     else scatter(e, value, pointer, qn__type_bytes(type));
 }
 
-static LLVMValueRef combined(qn__emitter *e, qn__op op, qn__type type, LLVMValueRef a, LLVMValueRef b) {
+LLVMValueRef qn__combine_element(qn__emitter *e, qn__op op, qn__type type, LLVMValueRef a, LLVMValueRef b) {
     if (type != QN__TYPE_F16 && type != QN__TYPE_BF16) return qn__arith2(e, op, type, a, b);
     LLVMValueRef x = qn__convert(e, a, type, QN__TYPE_F32), y = qn__convert(e, b, type, QN__TYPE_F32);
     return qn__convert(e, qn__arith2(e, op, QN__TYPE_F32, x, y), QN__TYPE_F32, type);
 }
 
 static void accumulate_one(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value) {
+    if (e->platform->accumulate && e->platform->accumulate(e, instr, pointer, value)) return;
     qn__type type = (qn__type)e->ir->arrays[instr->imm].type;
     LLVMValueRef old = l_load(e, l_memory_type(e, type), pointer);
     note_array(e, old, (uint32_t)instr->imm);
-    LLVMValueRef sum = combined(e, (qn__op)instr->aux, type, l_from_memory(e, type, old), value);
+    LLVMValueRef sum = qn__combine_element(e, (qn__op)instr->aux, type, l_from_memory(e, type, old), value);
     note_array(e, LLVMBuildStore(e->builder, l_to_memory(e, type, sum), pointer), (uint32_t)instr->imm);
 }
 
@@ -238,6 +309,35 @@ static LLVMValueRef pushed_value(qn__emitter *e, const qn__instr *instr, uint32_
     return l_to_memory(e, (qn__type)e->ir->arrays[e->keep->list[i]].type, l_value_as(e, instr->args[i], vector));
 }
 
+/* Lanes first .. first + count of a vector. */
+static LLVMValueRef lanes_of(qn__emitter *e, LLVMValueRef vector, uint32_t first, uint32_t count) {
+    if (count == e->width) return vector;
+    LLVMValueRef order[QN__MAX_WIDTH];
+    for (uint32_t i = 0; i < count; i++) order[i] = l_i32(e, first + i);
+    return LLVMBuildShuffleVector(e->builder, vector, LLVMGetUndef(LLVMTypeOf(vector)), LLVMConstVector(order, count), "");
+}
+
+/* With mask registers: the live lanes of each register side by side, stored whole; what lies behind them is overwritten. In a register, since processors differ
+ * widely in what compressing to memory costs. */
+static void push_compressed(qn__emitter *e, uint32_t i, LLVMValueRef values, LLVMValueRef count) {
+    LLVMTypeRef element = l_scalar_type(LLVMTypeOf(values));
+    const uint32_t bits = qn__type_bits((qn__type)e->ir->arrays[e->keep->list[i]].type), whole = 512 / bits, step = whole < e->width ? whole : e->width;
+    LLVMValueRef mask = l_live(e);
+    for (uint32_t first = 0; first < e->width; first += step) {
+        LLVMTypeRef type = LLVMVectorType(element, step);
+        LLVMValueRef live = lanes_of(e, mask, first, step), lanes[3] = {lanes_of(e, values, first, step), live, LLVMGetUndef(type)};
+        LLVMValueRef packed = l_intrinsic(e, "llvm.experimental.vector.compress", &type, 1, lanes, 3);
+        LLVMSetAlignment(LLVMBuildStore(e->builder, packed, pushed_place(e, i, count)), bits / 8);
+        LLVMTypeRef word = LLVMIntTypeInContext(e->context, step);
+        LLVMValueRef number = l_call1(e, "llvm.ctpop", LLVMBuildBitCast(e->builder, live, word, ""));
+        count = LLVMBuildAdd(e->builder, count, step < 64 ? LLVMBuildZExt(e->builder, number, e->i64, "") : number, "");
+    }
+}
+
+static bool compresses(const qn__emitter *e, uint32_t i) { /* 8 and 16 bits need more than the first AVX-512 */
+    return e->machine->masks && e->width >= 4 && qn__type_bits((qn__type)e->ir->arrays[e->keep->list[i]].type) >= 32;
+}
+
 /* While W more elements fit, every lane is written where the next live one belongs: no branches, which would be
  * mispredicted, and what a dead lane wrote is overwritten. At the end only live lanes write. */
 static void push_lanes(qn__emitter *e, const qn__instr *instr, LLVMValueRef bits, LLVMValueRef count) {
@@ -252,8 +352,10 @@ static void push_lanes(qn__emitter *e, const qn__instr *instr, LLVMValueRef bits
     LLVMValueRef limit = LLVMBuildAdd(e->builder, at[0], l_i64(e, e->width), "");
     l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntULE, limit, e->kept, ""), ample, scarce);
     l_enter(e, ample);
-    for (uint32_t lane = 0; lane < e->width; lane++)
-        for (uint32_t i = 0; i < instr->arg_count; i++) l_store(e, l_lane(e, values[i], lane), pushed_place(e, i, at[lane]));
+    for (uint32_t i = 0; i < instr->arg_count; i++) {
+        if (compresses(e, i)) push_compressed(e, i, values[i], at[0]);
+        for (uint32_t lane = 0; lane < e->width && !compresses(e, i); lane++) l_store(e, l_lane(e, values[i], lane), pushed_place(e, i, at[lane]));
+    }
     l_jump(e, end);
     l_enter(e, scarce);
     for (uint32_t lane = 0; lane < e->width; lane++)
@@ -270,6 +372,7 @@ static LLVMValueRef live_lanes(qn__emitter *e, LLVMValueRef *bits) {
 }
 
 void qn__emit_push(qn__emitter *e, const qn__instr *instr) {
+    if (e->platform->push && e->platform->push(e, instr)) return;
     LLVMValueRef count = l_load(e, e->i64, e->pushed), added = l_i64(e, 1), bits = NULL;
     if (instr->arg_count > QN__MAX_PUSHED) {
         qn__fail(e, "a keep fills too many arrays");
@@ -309,7 +412,7 @@ static LLVMValueRef local_of(qn__emitter *e, const qn__instr *instr) {
     uint32_t count = e->ir->locals[instr->imm].count;
     if (*slot) return *slot;
     e->local_bytes += (uint64_t)count * qn__type_bytes((qn__type)e->ir->locals[instr->imm].type) * e->width;
-    if (e->local_bytes > STACK_BYTES) qn__fail(e, "the kernel's local arrays are too large for compiled code");
+    if (e->local_bytes > e->platform->local_bytes) qn__fail(e, "the kernel's local arrays are too large for compiled code");
     *slot = l_alloca_array(e, l_wide(e, local_type(e, instr)), count ? count : 1);
     return *slot;
 }

@@ -323,19 +323,21 @@ static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
     return true;
 }
 
-static void one_block(qn__emitter *e, const reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef last) {
+static void one_block(qn__emitter *e, reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef last) {
     if (!r->nested) e->point.iv[0] = start;
     qn__emit_poll(e, r->instr->location);
-    terms(e, r, start, stop);
-    shape_combine(e, r, true);
-    uint32_t width = qn__plan_width(e, r->instr, r->combine);
-    if (width > 1) halve_vectors(e, r, width > QN__LANES ? QN__LANES : width);
-    else halve_scalars(e, r);
+    if (!e->platform->block || !e->platform->block(e, r->instr, start, stop, r->value)) {
+        terms(e, r, start, stop);
+        shape_combine(e, r, true);
+        uint32_t width = qn__plan_width(e, r->instr, r->combine);
+        if (width > 1) halve_vectors(e, r, width > QN__LANES ? QN__LANES : width);
+        else halve_scalars(e, r);
+    }
     merge(e, r, last);
     push(e, r);
 }
 
-static void all_blocks(qn__emitter *e, const reduce *r, LLVMValueRef lo, LLVMValueRef hi) {
+static void all_blocks(qn__emitter *e, reduce *r, LLVMValueRef lo, LLVMValueRef hi) {
     LLVMValueRef at = l_alloca(e, e->i64);
     LLVMBasicBlockRef body = l_block(e, "block"), end = l_block(e, "reduced");
     l_store(e, lo, at);

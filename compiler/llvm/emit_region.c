@@ -3,7 +3,7 @@
 
 const qn__instr *qn__yield_of(const qn__ir *ir, qn__region_ref region) { return &ir->instrs[ir->regions[region].last]; }
 
-static LLVMValueRef constant(qn__emitter *e, qn__type type, uint64_t bits) {
+LLVMValueRef qn__constant(qn__emitter *e, qn__type type, uint64_t bits) {
     if (type == QN__TYPE_BOOL) return l_int(e, e->i1, bits != 0);
     if (type == QN__TYPE_F32) return LLVMConstBitCast(l_int(e, e->i32, bits & 0xffffffff), e->f32);
     if (type == QN__TYPE_F64) return LLVMConstBitCast(l_int(e, e->i64, bits), e->f64);
@@ -44,11 +44,11 @@ static void stage(qn__emitter *e, const qn__instr *instr) {
     qn__debug_leave(e, scope);
 }
 
-static void emit(qn__emitter *e, const qn__instr *instr) {
+void qn__emit_instr(qn__emitter *e, const qn__instr *instr) {
     switch ((qn__op)instr->op) {
-    case QN__OP_CONST: l_set(e, instr->first_result, constant(e, qn__type_of(e->ir, instr->first_result), instr->imm)); return;
-    case QN__OP_PARAM: l_set(e, instr->first_result, parameter(e, instr)); return;
-    case QN__OP_SIZE: l_set(e, instr->first_result, size_symbol(e, instr)); return;
+    case QN__OP_CONST: l_set(e, instr->first_result, qn__constant(e, qn__type_of(e->ir, instr->first_result), instr->imm)); return;
+    case QN__OP_PARAM: if (!e->gpu) l_set(e, instr->first_result, parameter(e, instr)); return;
+    case QN__OP_SIZE: if (!e->gpu) l_set(e, instr->first_result, size_symbol(e, instr)); return;
     case QN__OP_ADD: case QN__OP_SUB: case QN__OP_MUL: case QN__OP_DIV: case QN__OP_REM: case QN__OP_MIN: case QN__OP_MAX:
     case QN__OP_COPYSIGN: case QN__OP_FMA: case QN__OP_AND: case QN__OP_OR: case QN__OP_XOR: case QN__OP_SHL:
     case QN__OP_SHR: case QN__OP_NEG: case QN__OP_NOT: case QN__OP_ABS: case QN__OP_SQRT: case QN__OP_FLOOR:
@@ -80,6 +80,6 @@ static void emit(qn__emitter *e, const qn__instr *instr) {
 void qn__emit_region(qn__emitter *e, qn__region_ref region) {
     for (qn__instr_ref ref = e->ir->regions[region].first; ref && !e->failed; ref = e->ir->instrs[ref].next) {
         qn__debug_at(e, &e->ir->instrs[ref]);
-        emit(e, &e->ir->instrs[ref]);
+        qn__emit_instr(e, &e->ir->instrs[ref]);
     }
 }

@@ -93,6 +93,10 @@ static void chunk(qn__emitter *e, qn__region_ref region, uint32_t width, LLVMVal
         vector_loop(e, region, width, counter, lo, hi, l_block(e, "rest"));
         lo = l_load(e, e->i64, counter);
     }
+    if (width > 1 && qn__plan_masked_rest(e, region)) {
+        masked_loop(e, region, width, counter, lo, hi); /* runs once, or not at all */
+        return;
+    }
     qn__loop loop;
     l_loop_begin(e, &loop, counter, lo, hi);
     emit_point(e, region, loop.iv);

@@ -31,8 +31,29 @@ typedef struct qn__base { LLVMValueRef data, stride[QN__MAX_RANK]; } qn__base;
 /* The stage that is being emitted, for the iteration number of a fault. */
 typedef struct qn__point { uint32_t rank; LLVMValueRef lo[QN__MAX_RANK], hi[QN__MAX_RANK], iv[QN__MAX_RANK]; } qn__point;
 
-typedef struct qn__emitter {
+typedef struct qn__emitter qn__emitter;
+
+/* What differs between the platforms that code is made for: how it reaches arrays, and what ends a point. emit_check.c and emit_memory.c have the
+ * CPU's, over the frame of ir/abi.h; gpu_entry.c the GPU's. */
+typedef struct qn__platform {
+    qn__base (*base)(qn__emitter *e, uint32_t array);
+    /* In a block of its own: a check failed; ends the block. number: the point's in its stage. */
+    void (*fault)(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number);
+    void (*poll)(qn__emitter *e, uint32_t location);
+    /* NULL: done as the shared code does it. block and accumulate return false where they leave it to the shared code. */
+    LLVMBasicBlockRef (*before_store)(qn__emitter *e); /* goes on where the store belongs; the block to go to after it, or NULL */
+    void (*after_store)(qn__emitter *e);
+    bool (*accumulate)(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);
+    /* Terms start..stop of one block of a reduction, combined into the value slots (values are of the type in registers). */
+    bool (*block)(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values);
+    bool (*push)(qn__emitter *e, const qn__instr *instr);
+    uint64_t local_bytes;       /* of a point's local arrays at most */
+} qn__platform;
+
+struct qn__emitter {
     const qn__ir *ir;
+    const qn__platform *platform;
+    void *gpu;                  /* gpu_internal.h; NULL: a CPU */
     const qn__llvm_options *options;
     qn__machine *machine;
     LLVMContextRef context;
@@ -40,6 +61,7 @@ typedef struct qn__emitter {
     LLVMBuilderRef builder;
     LLVMBuilderRef head;        /* stands in the entry block: allocas */
     LLVMValueRef function, frame, views, stop;
+    LLVMBasicBlockRef start;    /* the first block after the entry block of allocas */
     LLVMTypeRef i1, i8, i16, i32, i64, f16, f32, f64, ptr;
 
     LLVMValueRef *values;       /* by IR value: scalar (linear: lane 0's), or vector when varying */
@@ -59,6 +81,7 @@ typedef struct qn__emitter {
     bool counting;              /* keep: push only counts */
     const qn__instr *keep;
     qn__point point;
+    const bool *constant;       /* by array: nothing writes it while the code runs; NULL: unknown */
     bool swaps;                 /* the kernel swaps arrays: no alias information */
     LLVMValueRef *scopes, *noalias; /* metadata by array */
     bool raw;                   /* the raw function was emitted */
@@ -66,7 +89,7 @@ typedef struct qn__emitter {
     qn__arena *arena;           /* of this emission */
     bool failed;
     const char *message;
-} qn__emitter;
+};
 
 bool qn__fail(qn__emitter *e, const char *message); /* keeps the first message; false */
 
@@ -129,13 +152,25 @@ LLVMValueRef l_value_as(qn__emitter *e, qn__value v, bool vector);
 LLVMTypeRef l_value_type(qn__emitter *e, qn__value v);      /* the type of its slot */
 void l_set(qn__emitter *e, qn__value v, LLVMValueRef value);
 
+/* ---- emit.c: what every emission does ---- */
+bool qn__emission_begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *options); /* machine, tables, an empty module */
+void qn__emission_function(qn__emitter *e, LLVMValueRef function); /* the blocks to come are this function's, after an entry block of its own */
+void qn__emission_function_end(qn__emitter *e);
+bool qn__emission_verify(qn__emitter *e);
+bool qn__emission_passes(qn__emitter *e, const char *pipeline);
+LLVMMemoryBufferRef qn__emission_generate(qn__emitter *e, LLVMCodeGenFileType kind); /* NULL: failed */
+bool qn__emission_print(qn__emitter *e, qn__text *out);
+bool qn__emission_end(qn__emitter *e, bool done, const char **message); /* releases everything; whether all went well */
+
 /* ---- debug.c: DWARF. All do nothing while e->debug is NULL. ---- */
-bool qn__debug_begin(qn__emitter *e, const char *symbol);      /* e->function is the kernel's; its blocks come */
+bool qn__debug_begin(qn__emitter *e, const char *symbol);      /* a function, e->function; its blocks come */
 void qn__debug_at(qn__emitter *e, const qn__instr *instr);     /* code to come belongs to this instruction's place */
+void qn__debug_place(qn__emitter *e, uint32_t location);
 void *qn__debug_enter(qn__emitter *e, const qn__instr *stage); /* a scope of its own; gives the one to leave to */
 void qn__debug_leave(qn__emitter *e, void *scope);
 void qn__debug_value(qn__emitter *e, qn__value v, LLVMValueRef value); /* the variables that v is named after take it */
-void qn__debug_end(qn__emitter *e);                            /* the function is complete */
+void qn__debug_function_end(qn__emitter *e);
+void qn__debug_end(qn__emitter *e);                            /* all functions are complete */
 
 /* ---- shapes.c: how values vary. All fill shapes for the region and those inside it. ---- */
 /* The parameters' shapes are given in e->shapes; fills the others. */
@@ -147,17 +182,25 @@ void qn__walk(const qn__ir *ir, qn__region_ref region, qn__visit *visit, void *c
 uint32_t qn__plan_width(qn__emitter *e, const qn__instr *stage, qn__region_ref region);
 /* One masked body instead of a vector and a scalar one, for regions of more instructions than `above`. */
 bool qn__plan_masked(const qn__emitter *e, qn__region_ref region, uint32_t above);
+bool qn__plan_masked_rest(const qn__emitter *e, qn__region_ref region);
 uint32_t qn__region_size(const qn__ir *ir, qn__region_ref region);
 bool qn__has_checks(const qn__ir *ir, qn__region_ref region);
 bool qn__cheap_and_pure(const qn__ir *ir, qn__region_ref region);
 
 /* ---- emit_*.c ---- */
 const qn__instr *qn__yield_of(const qn__ir *ir, qn__region_ref region);
+void qn__emit_instr(qn__emitter *e, const qn__instr *instr);
 void qn__emit_region(qn__emitter *e, qn__region_ref region); /* without its yield, whose operands are then in values */
 void qn__emit_arith(qn__emitter *e, const qn__instr *instr);
 void qn__emit_convert(qn__emitter *e, const qn__instr *instr);
 LLVMValueRef qn__convert(qn__emitter *e, LLVMValueRef value, qn__type from, qn__type to);
 LLVMValueRef qn__arith2(qn__emitter *e, qn__op op, qn__type type, LLVMValueRef a, LLVMValueRef b);
+
+LLVMValueRef qn__combine_element(qn__emitter *e, qn__op op, qn__type type, LLVMValueRef a, LLVMValueRef b); /* what accumulate.OP does */
+LLVMValueRef qn__constant(qn__emitter *e, qn__type type, uint64_t bits);
+extern const qn__platform qn__cpu_platform;
+void qn__cpu_fault(qn__emitter *e, uint32_t kind, uint32_t location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number);
+void qn__cpu_poll(qn__emitter *e, uint32_t location);
 
 void qn__emit_load(qn__emitter *e, const qn__instr *instr);
 void qn__emit_store(qn__emitter *e, const qn__instr *instr);

@@ -24,6 +24,10 @@ static void register_targets(void) {
     LLVMInitializeAArch64Target();
     LLVMInitializeAArch64TargetMC();
     LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
 }
 
 /* "+name" as a whole word of the list */
@@ -36,7 +40,7 @@ static bool has(const char *features, const char *name) {
 
 static void look_at_features(qn__machine *m) {
     m->vector_bits = 128;
-    if (strncmp(m->triple, "aarch64", 7) == 0) {
+    if (strncmp(m->triple, "aarch64", 7) == 0 || strncmp(m->triple, "nvptx64", 7) == 0) {
         m->f16c = true;
         return;
     }

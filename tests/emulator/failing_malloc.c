@@ -8,11 +8,12 @@ void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *data, size_t size);
 
-static _Atomic unsigned int left; /* until the one that fails; 0: none does */
-static _Atomic bool onwards;
+static _Atomic unsigned int left;       /* until the one that fails; 0: none does */
+static _Atomic bool onwards, came_true; /* came_true is what em_fail_at answers for the request before */
 
 __attribute__((visibility("default"))) bool em_fail_at(unsigned int number, bool later_too) {
-    bool failed = left == 0 || (onwards && left == 1); /* what was asked for before came true */
+    bool failed = came_true;
+    came_true = false;
     onwards = later_too;
     left = number;
     return failed;
@@ -21,6 +22,7 @@ __attribute__((visibility("default"))) bool em_fail_at(unsigned int number, bool
 static bool fails(void) {
     if (!left) return false;
     bool now = left == 1;
+    if (now) came_true = true;
     if (!now || !onwards) left--;
     return now;
 }

@@ -31,7 +31,7 @@ Test(driver_fault, out_of_bounds) {
     CUdeviceptr data = allocate(40);
     OK(launch_fill(data, 11, 1, NULL));
     stays(CUDA_ERROR_ILLEGAL_ADDRESS);
-    cr_assert(logged("CUDA_ERROR_ILLEGAL_ADDRESS: "));
+    cr_assert(logged("CUDA_ERROR_ILLEGAL_ADDRESS: kernel fill"));
     cr_assert_not(logged("leak: ")); /* nobody could free it */
     cr_assert_eq(statistics().faults, 1);
 }
