@@ -233,7 +233,7 @@ static void bind_arrays(qn__gpu *g, const qn__unit *unit) {
         base->data = qn__entry_argument(g, i);
         LLVMValueRef stride = NULL;
         for (uint32_t d = array->rank; d-- > 1;) {
-            LLVMValueRef extent = e->values[array->extent[d]];
+            LLVMValueRef extent = l_scalar(e, array->extent[d]);
             stride = stride ? LLVMBuildMul(e->builder, stride, extent, "") : extent;
             base->stride[d - 1] = stride;
         }
