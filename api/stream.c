@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_BYTES = 64 << 20 };
+static const double CHUNK_BYTES = 64 << 20;
 
 /* --- memory -------------------------------------------------------------------------------------------------------- */
 

@@ -103,7 +103,7 @@ static void progress(void *user, double share) {
     const double seconds = (cli_now_ms() - s->start) * 1e-3;
     if (!s->terminal || seconds < 1) return;
     char bar[BAR + 1];
-    for (int i = 0; i < BAR; i++) bar[i] = i < (int)(share * BAR) ? '#' : '.';
+    for (int i = 0; i < BAR; i++) bar[i] = i < (int)(share * (double)BAR) ? '#' : '.';
     bar[BAR] = 0;
     fprintf(stderr, "\r[%s] %3.0f %%  %.0f s left ", bar, share * 100, share > 0 ? seconds * (1 - share) / share : 0);
     fflush(stderr);

@@ -89,6 +89,7 @@ static em_block_state *block_create(em_worker *worker) {
     block->local = calloc((size_t)run->warps * EM_LANES, run->local_stride + 1);
     const em_device *device = run->launch->device;
     bool watched = run->shared_bytes && (device->race_check || device->init_check), good = block->warps && block->shared && block->local;
+    block->races = device->race_check, block->inits = device->init_check;
     if (watched) {
         block->shadow = calloc(run->shared_bytes / 4 + 1, sizeof *block->shadow);
         block->clocks = calloc((size_t)run->warps * run->warps + run->warps, sizeof *block->clocks);

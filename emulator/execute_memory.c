@@ -177,8 +177,7 @@ static inline bool in_shared(const em_warp *warp, const char *to, uint32_t *offs
 }
 
 bool em_watch(em_warp *warp, const em_step *step, uint32_t mask, em_space space, uint32_t bytes, bool write, bool atomic, char *const *to) {
-    const em_device *device = warp->worker->run->launch->device;
-    if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC) || (!device->race_check && !device->init_check)) return true;
+    if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC)) return true;
     ACTIVE(mask) {
         uint32_t offset;
         if (in_shared(warp, to[l], &offset) && !em_shadow_access(warp, step, l, offset, bytes, write, atomic, NULL)) return false;
@@ -263,6 +262,23 @@ em_answer em_run_load(em_warp *warp, const em_step *step, uint32_t mask) {
     return EM_NEXT;
 }
 
+/* A store tells the detectors what it writes: the value that is there already races with nobody. */
+static bool watch_store(em_warp *warp, const em_step *step, uint32_t mask, em_space space, char *const *to) {
+    if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC)) return true;
+    ACTIVE(mask) {
+        char value[32];
+        uint32_t offset, total = step->bytes * step->count;
+        if (!in_shared(warp, to[l], &offset)) continue;
+        for (uint32_t k = 0; k < step->count; k++) {
+            const char *a = em_at(warp, step->list[k]);
+            memcpy(value + k * step->bytes, a + l * step->list[step->list_count + k], step->bytes);
+        }
+        if (!em_shadow_access(warp, step, l, offset, total, true, (step->flags & EM_FLAG_VOLATILE) != 0, value)) return false;
+        memcpy(to[l], value, total); /* now, so that the next lane's same value is seen to be the same */
+    }
+    return true;
+}
+
 em_answer em_run_store(em_warp *warp, const em_step *step, uint32_t mask) {
     uint64_t addresses[EM_LANES];
     char *to[EM_LANES];
@@ -270,7 +286,7 @@ em_answer em_run_store(em_warp *warp, const em_step *step, uint32_t mask) {
     em_addresses(warp, step, &space, addresses);
     uint32_t total = step->bytes * step->count;
     if (!em_resolve(warp, step, mask, space, addresses, total, true, false, to)) return EM_FAULTED;
-    if (!em_watch(warp, step, mask, space, total, true, (step->flags & EM_FLAG_VOLATILE) != 0, to)) return EM_FAULTED;
+    if (!watch_store(warp, step, mask, space, to)) return EM_FAULTED;
     if (step->flags & EM_FLAG_VOLATILE) __atomic_thread_fence(__ATOMIC_RELEASE);
     for (uint32_t k = 0; k < step->count; k++) {
         const void *a = em_at(warp, step->list[k]);

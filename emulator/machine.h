@@ -96,6 +96,7 @@ typedef struct em_split {
     uint32_t barrier;            /* number, while it waits */
     uint32_t wait_mask;          /* lanes that execute the waiting step */
     uint32_t members;            /* of a collective */
+    bool busy;                   /* its last quantum did more than look at memory again and again */
     uint64_t since, spins;       /* steps and synchronising accesses since lanes met */
 } em_split;
 
@@ -148,7 +149,7 @@ struct em_block_state {
     uint32_t *clocks;            /* warp_count x warp_count */
     uint32_t *fence_clocks;
     em_barrier barriers[EM_BARRIERS];
-    bool started;
+    bool races, inits;           /* which detectors are on */
     uint64_t quanta;
 };
 

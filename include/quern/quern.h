@@ -87,7 +87,7 @@ typedef struct qn_allocator { /* alignment is a power of two, at least 16; NULL 
 } qn_allocator;
 
 typedef struct qn_context_options { /* zero-initialise, set what you need */
-    qn_engine engine;               /* AUTO: cpu */
+    qn_engine engine;               /* AUTO: cpu, beginning in the interpreter */
     const char *cpu;                /* LLVM's name of the processor; NULL: this machine's */
     const char *cpu_features;       /* such as "+avx2,-avx512f"; NULL: what the processor has */
     uint32_t device;                /* of engine CUDA: which, from 0 */
@@ -165,7 +165,7 @@ typedef struct qn_kernel qn_kernel;
 
 /* Which code of a kernel runs. AUTO where the engine (the kernel's or its context's) is AUTO, too: the kernel starts in the interpreter at
  * once, a thread of the context compiles it, and calls that begin after that run the compiled code; results are the same bits.
- * INTERP and NATIVE pin one; they are what engine INTERP and engine CPU have, which compile before qn_kernel_create returns. */
+ * INTERP and NATIVE pin one; they are what engine INTERP and engines CPU and CUDA have, which compile before qn_kernel_create returns. */
 typedef enum qn_tier { QN_TIER_AUTO, QN_TIER_INTERP, QN_TIER_NATIVE } qn_tier;
 typedef struct qn_kernel_options { /* zero-initialise */
     qn_engine engine;              /* AUTO: the context's */
@@ -200,6 +200,7 @@ qn_tier qn_kernel_tier(const qn_kernel *kernel); /* what a call would run now: I
  * - Returns a qn_status and fills in *error, unless error is NULL, when that is not QN_OK; else *error is left alone. QN_FAULT: as of qn_call.
  *   With too little room for ?m: QN_FAULT, with the number needed in error->index and in the int64_t. QN_RESOURCE: no memory for
  *   temporaries, which are the C library's, not the context's allocator's. It cannot be cancelled.
+ * - Of a kernel with engine CUDA it copies to the device and back, and returns QN_DEVICE when that fails; all pointers are the host's.
  * - The pointer is there at once, stays the same for the kernel's life, and dies with it: it leads to the interpreter until compiled code
  *   is there. Thread-safe and re-entrant; so is this function. NULL without memory or where the system allows no code to be made. */
 typedef void (*qn_function)(void);
@@ -214,7 +215,7 @@ typedef struct qn_parameter {
     const char *shape; /* "n, m+1", "?k", or "" */
 } qn_parameter;
 const char *qn_kernel_name(const qn_kernel *kernel);
-qn_engine qn_kernel_engine(const qn_kernel *kernel); /* INTERP or CPU, which is also that of a kernel with both tiers */
+qn_engine qn_kernel_engine(const qn_kernel *kernel); /* that it was compiled for: INTERP, CUDA or CPU, which is also that of a kernel with both tiers */
 size_t qn_kernel_input_count(const qn_kernel *kernel);  /* scalars, inputs and inouts, in written order */
 size_t qn_kernel_output_count(const qn_kernel *kernel); /* outputs, without inouts */
 qn_parameter qn_kernel_input(const qn_kernel *kernel, size_t index);

@@ -258,6 +258,19 @@ Test(device_arrays, what_is_refused_is_named) {
     cr_assert_eq(qn_array_to(x, (DLDevice){kDLCUDA, 2}, &z, &g.error), QN_DEVICE);
     cr_expect_str_eq(g.error.message, "there is no CUDA device 2: 2 found");
     cr_assert_eq(qn_array_to(x, (DLDevice){kDLVulkan, 0}, &z, &g.error), QN_USAGE);
+    /* A pointer of the host that claims to be the device's would break the device. */
+    DLTensor wrong = d.tensors[1];
+    wrong.device = cuda;
+    inputs[1] = &wrong;
+    cr_assert_eq(qn_call(g.kernel, inputs, 3, &z, 1, NULL, &g.error), QN_USAGE);
+    cr_expect_str_eq(g.error.message, "argument 'x': its data pointer is not of a CUDA device's memory");
+    wrong = *qn_array_tensor(other);
+    wrong.device = cuda;
+    cr_assert_eq(qn_call(g.kernel, inputs, 3, &z, 1, NULL, &g.error), QN_USAGE);
+    cr_expect_str_eq(g.error.message, "argument 'x': its data lies on cuda:1, the kernel runs on cuda:0");
+    inputs[1] = qn_array_tensor(x);
+    cr_assert_eq(qn_call(g.kernel, inputs, 3, &z, 1, NULL, &g.error), QN_OK, "%s", g.error.message);
+    qn_array_destroy(z);
     qn_kernel_destroy(cpu);
     qn_array_destroy(x);
     qn_array_destroy(other);
