@@ -172,7 +172,9 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
     const qn__signature *s = kernel->image.signature;
     qn_status status = gather(s, inputs, outputs, arguments, error);
     if (status != QN_OK) return status;
-    qn__call_options run = {.allocator = &context->allocator, .externs = kernel->externs};
+    qn__threads threads = context->threads;
+    if (options && options->threads && options->threads < threads.count) threads.count = options->threads;
+    qn__call_options run = {.allocator = &context->allocator, .externs = kernel->externs, .threads = &threads};
     if (options) run.cancel = options->cancel;
     if (options && options->deadline_ms > 0) {
         const double nanoseconds = options->deadline_ms * 1e6;
@@ -202,7 +204,7 @@ qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input
         return qn__error(error, QN_USAGE, "%s has %u outputs, room for %zu was given", s->name, expected, output_count);
     qn__no_error(error);
     qn_status quick;
-    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0))) &&
+    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0) && !options->threads)) &&
         qn__quick_call(kernel, inputs, outputs, error, &quick))
         return quick;
     qn__argument small[SMALL];

@@ -33,6 +33,22 @@ typedef struct qn__fault {
 
 typedef struct qn__frame qn__frame;
 
+/* A stage whose parts may run at the same time, in any order: parts begin .. end of it. captures are what the kernel computed before the stage. */
+typedef int32_t (*qn__stage_function)(qn__frame *frame, void *captures, int64_t begin, int64_t end);
+
+/* An array that a stage combines into. What order the combinations take does not show: threads may have copies of their own that start at the
+ * operation's identity, and are combined in the end. */
+typedef struct qn__stage_scatter { uint32_t array; uint8_t op, type, rank; } qn__stage_scatter;
+
+/* Constant data in the object. */
+typedef struct qn__stage {
+    qn__stage_function run;
+    uint32_t uneven;               /* not 0: parts may differ widely in how long they take */
+    uint32_t array_count;          /* of the frame's views */
+    const qn__stage_scatter *scatters;
+    uint32_t scatter_count;
+} qn__stage;
+
 typedef struct qn__services {
     /* Gives array `array` a buffer for these extents (as many as its rank) and fills in its view with row-major strides; what it
      * had before is lost. 0, or a fault kind (SIZE, MEMORY), with frame->fault filled in but for the location. */
@@ -48,6 +64,10 @@ struct qn__frame {
     void *const *externs;          /* host functions by extern number: typed C functions */
     const volatile int32_t *stop;  /* not 0: the code shall call poll soon */
     const qn__services *services;
+    /* Runs parts 0 .. parts of a stage, on threads where that pays; operations: what a part does, counted by the compiler. Each thread has a copy of the
+     * frame. 0, or the fault of the lowest part that failed, with frame->fault filled in. NULL: the code runs its stages itself. */
+    int32_t (*parallel)(qn__frame *frame, const qn__stage *stage, void *captures, int64_t parts, double operations);
+    const struct qn__threads *threads; /* of parallel, which is the runtime's */
     qn__fault fault;
     void *runtime;                 /* the runtime's own */
     struct qn__device_call *device; /* for engines with memory of their own (runtime/engine.h); may be NULL. Code does not see it */

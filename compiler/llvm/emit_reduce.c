@@ -6,6 +6,8 @@
  * everything when the body cannot be vectorised: all forms give the same bits. */
 #include "compiler/llvm/internal.h"
 
+#include <string.h>
+
 enum { DEPTH = 56, UNROLLED = 160 }; /* 2^63 / 4096 blocks need 52 levels; instructions of an unrolled row at most */
 
 typedef struct reduce {
@@ -18,6 +20,7 @@ typedef struct reduce {
     LLVMValueRef lanes[QN__MAX_SCAN], stack[QN__MAX_SCAN], value[QN__MAX_SCAN]; /* in memory */
     LLVMValueRef block, depth;      /* i64 in memory: number of blocks done, of values on the stack */
     LLVMValueRef at;                /* i64 in memory: the next term */
+    LLVMValueRef results, merging;  /* in parts: memory for the results; i1: the terms are results, one for each block */
     bool nested, checks;
 } reduce;
 
@@ -313,25 +316,43 @@ static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
         LLVMSetAlignment(r->lanes[i], 64);
         r->stack[i] = l_alloca_array(e, r->memory[i], DEPTH);
         r->value[i] = l_alloca(e, LLVMTypeOf(r->init[i]));
-        l_store(e, r->init[i], r->value[i]);
     }
     r->block = l_alloca(e, e->i64);
     r->depth = l_alloca(e, e->i64);
     r->at = l_alloca(e, e->i64);
-    l_store(e, l_i64(e, 0), r->block);
-    l_store(e, l_i64(e, 0), r->depth);
     return true;
+}
+
+static LLVMValueRef result_pointer(qn__emitter *e, const reduce *r, uint32_t i, LLVMValueRef part) {
+    return l_gep(e, r->memory[i], l_field(e, r->results, (size_t)i * QN__MAX_PARTIALS * sizeof(int64_t)), part);
+}
+
+/* While merging, a block is one result: no terms. Goes on where there are terms; the block where both ways meet. */
+static LLVMBasicBlockRef take_result(qn__emitter *e, const reduce *r, LLVMValueRef start) {
+    LLVMBasicBlockRef take = l_block(e, "result"), compute = l_block(e, "terms"), joined = l_block(e, "joined");
+    l_branch(e, r->merging, take, compute);
+    l_enter(e, take);
+    LLVMValueRef part = LLVMBuildLShr(e->builder, start, l_i64(e, 12), "");
+    for (uint32_t i = 0; i < r->count; i++) l_store(e, read_memory(e, r, i, result_pointer(e, r, i, part)), r->value[i]);
+    l_jump(e, joined);
+    l_enter(e, compute);
+    return joined;
 }
 
 static void one_block(qn__emitter *e, reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef last) {
     if (!r->nested) e->point.iv[0] = start;
     qn__emit_poll(e, r->instr->location);
+    LLVMBasicBlockRef joined = r->merging ? take_result(e, r, start) : NULL;
     if (!e->platform->block || !e->platform->block(e, r->instr, start, stop, r->value)) {
         terms(e, r, start, stop);
         shape_combine(e, r, true);
         uint32_t width = qn__plan_width(e, r->instr, r->combine);
         if (width > 1) halve_vectors(e, r, width > QN__LANES ? QN__LANES : width);
         else halve_scalars(e, r);
+    }
+    if (joined) {
+        l_jump(e, joined);
+        l_enter(e, joined);
     }
     merge(e, r, last);
     push(e, r);
@@ -353,19 +374,116 @@ static void all_blocks(qn__emitter *e, reduce *r, LLVMValueRef lo, LLVMValueRef 
     l_enter(e, end);
 }
 
-void qn__emit_reduce(qn__emitter *e, const qn__instr *instr) {
+static void reset(qn__emitter *e, const reduce *r) {
+    for (uint32_t i = 0; i < r->count; i++) l_store(e, r->init[i], r->value[i]);
+    l_store(e, l_i64(e, 0), r->block);
+    l_store(e, l_i64(e, 0), r->depth);
+}
+
+static qn__base *enter(qn__emitter *e, const qn__instr *instr) {
+    qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
+    if (saved) qn__hoist_bases(e, instr, saved);
+    else qn__fail(e, "out of memory");
+    return saved;
+}
+
+/* ---- in parts: aligned groups of 2^k blocks ----
+ *
+ * A group is a whole subtree of the tree that combines blocks, also the last, incomplete one (the tree splits at powers of two); the tree over the
+ * groups' results is its upper part. The same function does both: while merging its blocks are results. */
+
+enum { LO, HI, SPAN, MERGING, RESULTS }; /* extra values; SPAN: terms of a group */
+
+static void reduce_parts(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
+    reduce r;
+    qn__loop loop;
+    LLVMValueRef lo = outline->extra[LO], hi = outline->extra[HI];
+    if (!prepare(e, outline->stage, &r)) return;
+    r.results = outline->extra[RESULTS];
+    r.merging = outline->extra[MERGING];
+    qn__base *saved = enter(e, outline->stage);
+    if (!saved) return;
+    l_loop_begin(e, &loop, NULL, begin, end);
+    e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
+    reset(e, &r);
+    LLVMValueRef from = LLVMBuildAdd(e->builder, lo, LLVMBuildMul(e->builder, loop.iv, outline->extra[SPAN], ""), "");
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntUGT, LLVMBuildSub(e->builder, hi, from, ""), outline->extra[SPAN], "");
+    all_blocks(e, &r, from, l_select(e, more, LLVMBuildAdd(e->builder, from, outline->extra[SPAN], ""), hi));
+    for (uint32_t i = 0; i < r.count; i++) write_memory(e, &r, i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]), result_pointer(e, &r, i, loop.iv));
+    e->point.rank = 0;
+    l_loop_end(e, &loop, plus(e, loop.iv, 1));
+    qn__restore_bases(e, saved);
+}
+
+/* Terms of a group: of one that takes all where there are no threads; else the least power of two that makes few enough groups. */
+static LLVMValueRef group_span(qn__emitter *e, LLVMValueRef blocks) {
+    LLVMValueRef least = LLVMBuildLShr(e->builder, plus(e, blocks, QN__MAX_PARTIALS - 1), l_i64(e, 8), "");
+    LLVMValueRef below = LLVMBuildSub(e->builder, l_call2(e, "llvm.umax", least, l_i64(e, 1)), l_i64(e, 1), "");
+    LLVMValueRef zeros = l_intrinsic(e, "llvm.ctlz", &e->i64, 1, (LLVMValueRef[]){below, l_int(e, e->i1, 0)}, 2);
+    LLVMValueRef log = LLVMBuildSub(e->builder, l_i64(e, 64), zeros, "");
+    log = l_select(e, qn__has_threads(e), log, l_i64(e, 50));
+    return LLVMBuildShl(e->builder, l_i64(e, QN__BLOCK), log, "");
+}
+
+/* Groups of `span` terms, a power of two, in n terms. */
+static LLVMValueRef groups_of(qn__emitter *e, LLVMValueRef n, LLVMValueRef span) {
+    LLVMValueRef below = LLVMBuildSub(e->builder, n, l_i64(e, 1), "");
+    LLVMValueRef count = plus(e, LLVMBuildUDiv(e->builder, below, span, ""), 1);
+    return l_select(e, LLVMBuildICmp(e->builder, LLVMIntEQ, n, l_i64(e, 0), ""), l_i64(e, 0), count);
+}
+
+static void reduce_outlined(qn__emitter *e, const qn__instr *instr) {
+    const uint32_t count = instr->arg_count - 2;
+    qn__outline outline = {.stage = instr, .body = reduce_parts, .extra_count = RESULTS + 1, .kind = "reduce"};
+    LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
+    LLVMValueRef some = LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, "");
+    LLVMValueRef n = l_select(e, some, LLVMBuildSub(e->builder, hi, lo, ""), l_i64(e, 0));
+    LLVMValueRef span = group_span(e, groups_of(e, n, l_i64(e, QN__BLOCK))), groups = groups_of(e, n, span);
+    LLVMValueRef results = qn__partials(e, count * QN__MAX_PARTIALS);
+    LLVMValueRef value[QN__MAX_SCAN];
+    for (uint32_t i = 0; i < count; i++) {
+        value[i] = l_alloca(e, LLVMTypeOf(l_scalar(e, instr->args[2 + i])));
+        l_store(e, l_scalar(e, instr->args[2 + i]), value[i]);
+    }
+    LLVMBasicBlockRef begin = l_block(e, "groups"), upper = l_block(e, "upper"), take = l_block(e, "take"), done = l_block(e, "reduced");
+    l_branch(e, some, begin, done);
+    l_enter(e, begin);
+    LLVMValueRef first[RESULTS + 1] = {lo, hi, span, l_int(e, e->i1, 0), results};
+    memcpy(outline.extra, first, sizeof first);
+    if (!qn__outline_function(e, &outline)) return;
+    qn__outline_call(e, &outline, groups, span, false);
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntUGT, groups, l_i64(e, 1), ""), upper, take);
+    l_enter(e, upper);
+    LLVMValueRef second[RESULTS + 1] = {l_i64(e, 0), LLVMBuildShl(e->builder, groups, l_i64(e, 12), ""), l_i64(e, INT64_C(1) << 62), l_int(e, e->i1, 1), results};
+    memcpy(outline.extra, second, sizeof second);
+    qn__outline_call(e, &outline, l_i64(e, 1), l_i64(e, 0), true);
+    l_jump(e, take);
+    l_enter(e, take);
+    for (uint32_t i = 0; i < count; i++) {
+        const qn__type type = qn__type_of(e->ir, instr->args[2 + i]);
+        LLVMValueRef result = l_load(e, l_memory_type(e, type), l_field(e, results, (size_t)i * QN__MAX_PARTIALS * sizeof(int64_t)));
+        l_store(e, l_from_memory(e, type, result), value[i]);
+    }
+    l_jump(e, done);
+    l_enter(e, done);
+    for (uint32_t i = 0; i < count; i++) l_set(e, instr->first_result + i, l_load(e, LLVMTypeOf(l_scalar(e, instr->args[2 + i])), value[i]));
+}
+
+static void reduce_here(qn__emitter *e, const qn__instr *instr) {
     reduce r;
     if (!prepare(e, instr, &r)) return;
-    qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
-    if (!saved) {
-        qn__fail(e, "out of memory");
-        return;
-    }
     LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
-    qn__hoist_bases(e, instr, saved);
+    qn__base *saved = enter(e, instr);
+    if (!saved) return;
+    reset(e, &r);
     if (!r.nested) e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
     all_blocks(e, &r, lo, hi);
     if (!r.nested) e->point.rank = 0;
     qn__restore_bases(e, saved);
     for (uint32_t i = 0; i < r.count; i++) l_set(e, instr->first_result + i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]));
+}
+
+void qn__emit_reduce(qn__emitter *e, const qn__instr *instr) {
+    if (qn__outlines(e, instr) && instr->arg_count - 2 <= QN__MAX_SCAN) reduce_outlined(e, instr);
+    else reduce_here(e, instr);
 }

@@ -92,6 +92,9 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     const char *cpu_features;       /* such as "+avx2,-avx512f"; NULL: what the processor has */
     uint32_t device;                /* of engine CUDA: which, from 0 */
     uint32_t vector_width;          /* lanes per vector operation; 0: chosen per stage, 1: scalar code */
+    uint32_t threads;               /* that may work on one call of compiled code; 0: $QUERN_THREADS, or one for each processor; 1: the calling one. Results are the same bits.
+                                     * They are started by the first call that is worth it, and shared by all contexts; see docs/api.md */
+    uint64_t thread_operations;     /* stages of fewer operations, as the compiler counts them, run on the calling thread; 0: the measured number, 1: none */
     qn_allocator allocator;         /* for array data; all NULL: the C library's */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
     const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
@@ -211,6 +214,7 @@ const DLTensor *qn_array_tensor(const qn_array *array); /* borrowed, valid while
 typedef struct qn_call_options { /* zero-initialise */
     double deadline_ms;          /* stop after so long with QN_STOPPED; 0: never */
     const volatile int32_t *cancel; /* stop soon after this becomes non-zero; NULL: never */
+    uint32_t threads;            /* that may work on the call, at most; 0: as the context says */
 } qn_call_options;
 
 /* Runs the kernel. inputs: one tensor per input, scalars as rank-0 tensors of exactly the type. outputs: one entry per output,

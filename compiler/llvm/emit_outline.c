@@ -1,0 +1,254 @@
+/* Stages as functions of their own, `int32_t stage(frame, captures, begin, end)`, so that threads can run parts of them.
+ *
+ * The kernel stores what the stage uses of its values (all are uniform scalars there) into words on its stack, and calls the function for all
+ * parts, or hands it to frame->parallel. The body is emitted once. What the stages of a kernel hand over shares one piece of memory: one
+ * stage runs at a time. While a function is emitted the emitter is that function's; the kernel's state is put back after. */
+#include "compiler/llvm/internal.h"
+#include "ir/cost.h"
+
+#include <stdio.h>
+#include <string.h>
+
+bool qn__outlines(const qn__emitter *e, const qn__instr *stage) {
+    return !e->gpu && e->point.rank == 0 && !e->options->debug && !e->options->serial && !qn__stage_serial(e->ir, stage);
+}
+
+/* ---- what a stage uses ---- */
+
+static bool is_inside(const qn__ir *ir, qn__value v, const qn__instr *stage) {
+    const qn__value_info *info = &ir->values[v];
+    qn__region_ref region = info->instr ? ir->instrs[info->instr].region : info->region;
+    while (region && ir->regions[region].owner) {
+        const qn__instr *owner = &ir->instrs[ir->regions[region].owner];
+        if (owner == stage) return true;
+        region = owner->region;
+    }
+    return false;
+}
+
+typedef struct collection { qn__emitter *e; qn__outline *outline; uint8_t *seen; uint32_t capacity; } collection;
+
+static void collect_args(collection *c, const qn__instr *instr) {
+    qn__emitter *e = c->e;
+    for (uint32_t i = 0; i < instr->arg_count; i++) {
+        const qn__value v = instr->args[i];
+        if (!v || c->seen[v] || is_inside(e->ir, v, c->outline->stage)) continue;
+        c->seen[v] = 1;
+        if (e->values[v] && !LLVMIsConstant(e->values[v])) c->outline->captured[c->outline->captured_count++] = v;
+    }
+}
+
+static void collect(const qn__ir *ir, const qn__instr *instr, void *context) {
+    (void)ir;
+    collect_args(context, instr);
+}
+
+static bool collect_all(qn__emitter *e, qn__outline *outline) {
+    collection c = {.e = e, .outline = outline, .seen = qn__arena_alloc(e->arena, (size_t)e->ir->value_count + 1)};
+    outline->captured = qn__arena_alloc(e->arena, ((size_t)e->ir->value_count + 1) * sizeof *outline->captured);
+    outline->captured_count = 0;
+    if (!c.seen || !outline->captured) return qn__fail(e, "out of memory");
+    memset(c.seen, 0, (size_t)e->ir->value_count + 1);
+    collect_args(&c, outline->stage);
+    for (uint32_t i = 0; i < outline->stage->region_count; i++) qn__walk(e->ir, outline->stage->regions[i], collect, &c);
+    return true;
+}
+
+/* ---- memory that the stages share ---- */
+
+static LLVMValueRef shared_words(qn__emitter *e, LLVMValueRef *memory, uint32_t *words, uint32_t wanted) {
+    if (!*memory) *memory = LLVMBuildArrayAlloca(e->head, e->i64, l_i32(e, 1), "");
+    if (wanted > *words) {
+        *words = wanted;
+        LLVMSetOperand(*memory, 0, l_i32(e, wanted));
+    }
+    return *memory;
+}
+
+LLVMValueRef qn__partials(qn__emitter *e, uint32_t words) { return shared_words(e, &e->partials, &e->partial_words, words); }
+
+static LLVMValueRef word(qn__emitter *e, LLVMValueRef memory, uint32_t index) { return l_field(e, memory, (size_t)index * sizeof(int64_t)); }
+
+/* ---- the function ---- */
+
+typedef struct scatters { qn__stage_scatter list[64]; uint32_t count; bool full; } scatters;
+
+static void note_scatter(const qn__ir *ir, const qn__instr *instr, void *context) {
+    scatters *s = context;
+    if (instr->op != QN__OP_ACCUMULATE) return;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->list[i].array == instr->imm) return;
+    if (s->count == 64) s->full = true;
+    else s->list[s->count++] = (qn__stage_scatter){(uint32_t)instr->imm, instr->aux, ir->arrays[instr->imm].type, ir->arrays[instr->imm].rank};
+}
+
+static LLVMValueRef constant_data(qn__emitter *e, LLVMValueRef value) {
+    LLVMValueRef global = LLVMAddGlobal(e->module, LLVMTypeOf(value), "");
+    LLVMSetInitializer(global, value);
+    LLVMSetLinkage(global, LLVMPrivateLinkage);
+    LLVMSetGlobalConstant(global, true);
+    return global;
+}
+
+static LLVMValueRef scatter_data(qn__emitter *e, const scatters *s) {
+    LLVMTypeRef fields[4] = {e->i32, e->i8, e->i8, e->i8};
+    LLVMTypeRef type = LLVMStructTypeInContext(e->context, fields, 4, false);
+    LLVMValueRef values[64];
+    for (uint32_t i = 0; i < s->count; i++) {
+        LLVMValueRef parts[4] = {l_i32(e, s->list[i].array), l_int(e, e->i8, s->list[i].op), l_int(e, e->i8, s->list[i].type), l_int(e, e->i8, s->list[i].rank)};
+        values[i] = LLVMConstStructInContext(e->context, parts, 4, false);
+    }
+    return s->count ? constant_data(e, LLVMConstArray2(type, values, s->count)) : LLVMConstNull(e->ptr);
+}
+
+/* A qn__stage. */
+static LLVMValueRef describe(qn__emitter *e, const qn__outline *outline) {
+    scatters s = {.count = 0};
+    for (uint32_t i = 0; i < outline->stage->region_count; i++) qn__walk(e->ir, outline->stage->regions[i], note_scatter, &s);
+    if (s.full) qn__fail(e, "a stage combines into too many arrays");
+    LLVMValueRef parts[5] = {outline->function, l_i32(e, qn__stage_uneven(e->ir, outline->stage)), l_i32(e, e->ir->array_count), scatter_data(e, &s), l_i32(e, s.count)};
+    return constant_data(e, LLVMConstStructInContext(e->context, parts, 5, false));
+}
+
+static LLVMTypeRef function_type(qn__emitter *e) {
+    LLVMTypeRef params[4] = {e->ptr, e->ptr, e->i64, e->i64};
+    return LLVMFunctionType(e->i32, params, 4, false);
+}
+
+/* The captured values and the extra ones, as this function's; old takes what stood there. */
+static void take_over(qn__emitter *e, qn__outline *outline, LLVMValueRef captures, LLVMValueRef *old) {
+    for (uint32_t i = 0; i < outline->captured_count; i++) {
+        const qn__value v = outline->captured[i];
+        old[i] = e->values[v];
+        e->values[v] = l_load(e, LLVMTypeOf(old[i]), word(e, captures, i));
+    }
+    for (uint32_t i = 0; i < outline->extra_count; i++) {
+        old[outline->captured_count + i] = outline->extra[i];
+        outline->extra[i] = l_load(e, LLVMTypeOf(outline->extra[i]), word(e, captures, outline->captured_count + i));
+    }
+}
+
+static void give_back(qn__emitter *e, qn__outline *outline, LLVMValueRef *old) {
+    for (uint32_t i = 0; i < outline->captured_count; i++) e->values[outline->captured[i]] = old[i];
+    memcpy(outline->extra, old + outline->captured_count, outline->extra_count * sizeof *old);
+}
+
+static void emit_body(qn__emitter *e, qn__outline *outline, LLVMValueRef *old) {
+    qn__emission_function(e, outline->function);
+    qn__emission_frame(e, LLVMGetParam(outline->function, 0));
+    take_over(e, outline, LLVMGetParam(outline->function, 1), old);
+    outline->body(e, outline, LLVMGetParam(outline->function, 2), LLVMGetParam(outline->function, 3));
+    qn__emit_return(e, l_i32(e, 0));
+    qn__emission_function_end(e);
+    give_back(e, outline, old);
+}
+
+bool qn__outline_function(qn__emitter *e, qn__outline *outline) {
+    char symbol[64], own[1024];
+    size_t length;
+    if (!collect_all(e, outline)) return false;
+    const char *kernel = LLVMGetValueName2(e->function, &length);
+    snprintf(symbol, sizeof symbol, "_%s%u", outline->kind, e->stage_count++);
+    snprintf(own, sizeof own, "%.*s%s", (int)(length < 900 ? length : 900), kernel, symbol);
+    outline->function = LLVMAddFunction(e->module, own, function_type(e));
+    LLVMSetLinkage(outline->function, LLVMInternalLinkage);
+    outline->descriptor = describe(e, outline);
+    const size_t locals = (size_t)e->ir->local_count * QN__WIDTHS + 1, bases = (size_t)e->ir->array_count + 1;
+    LLVMValueRef *old = qn__arena_alloc(e->arena, ((size_t)outline->captured_count + QN__MAX_EXTRA) * sizeof *old);
+    qn__emitter kernel_state = *e;
+    LLVMBasicBlockRef at = LLVMGetInsertBlock(e->builder), head = LLVMGetInsertBlock(e->head);
+    e->locals = QN__ARENA_ARRAY(e->arena, LLVMValueRef, locals);
+    e->bases = QN__ARENA_ARRAY(e->arena, qn__base, bases);
+    if (!old || !e->locals || !e->bases) return qn__fail(e, "out of memory");
+    void *scope = qn__debug_function(e, outline->stage, outline->function, own);
+    emit_body(e, outline, old);
+    qn__debug_leave(e, scope);
+    kernel_state.failed = e->failed;
+    kernel_state.message = e->message;
+    *e = kernel_state;
+    LLVMPositionBuilderAtEnd(e->head, head);
+    l_enter(e, at);
+    qn__debug_place(e, outline->stage->location);
+    return !e->failed;
+}
+
+/* ---- what a part costs, where the kernel knows the lengths of loops ---- */
+
+static LLVMValueRef as_double(qn__emitter *e, LLVMValueRef v) { return LLVMBuildSIToFP(e->builder, v, e->f64, ""); }
+
+static LLVMValueRef turns_of(qn__emitter *e, const qn__instr *loop, const qn__instr *stage) {
+    const double known = qn__cost_turns(e->ir, loop);
+    if (known >= 0) return LLVMConstReal(e->f64, known);
+    if (loop->op == QN__OP_WHILE || is_inside(e->ir, loop->args[0], stage) || is_inside(e->ir, loop->args[1], stage))
+        return LLVMConstReal(e->f64, QN__COST_TURNS);
+    LLVMValueRef turns = LLVMBuildSub(e->builder, l_scalar(e, loop->args[1]), l_scalar(e, loop->args[0]), "");
+    return as_double(e, l_call2(e, "llvm.smax", turns, l_i64(e, 0)));
+}
+
+static LLVMValueRef cost_of(qn__emitter *e, qn__region_ref region, const qn__instr *stage) {
+    LLVMValueRef sum = LLVMConstReal(e->f64, 0);
+    double own = 0;
+    for (qn__instr_ref ref = e->ir->regions[region].first; ref; ref = e->ir->instrs[ref].next) {
+        const qn__instr *instr = &e->ir->instrs[ref];
+        own += qn__cost_operation(instr);
+        const bool loop = instr->op == QN__OP_FOR || instr->op == QN__OP_WHILE || instr->op == QN__OP_REDUCE || instr->op == QN__OP_SCAN;
+        if (!loop) {
+            for (uint32_t i = 0; i < instr->region_count; i++) own += qn__cost_region(e->ir, instr->regions[i]);
+            continue;
+        }
+        LLVMValueRef inside = LLVMConstReal(e->f64, 0);
+        for (uint32_t i = 0; i < instr->region_count; i++) inside = LLVMBuildFAdd(e->builder, inside, cost_of(e, instr->regions[i], stage), "");
+        sum = LLVMBuildFAdd(e->builder, sum, LLVMBuildFMul(e->builder, turns_of(e, instr, stage), inside, ""), "");
+    }
+    return LLVMBuildFAdd(e->builder, sum, LLVMConstReal(e->f64, own), "");
+}
+
+/* ---- the call ---- */
+
+static LLVMValueRef parallel_service(qn__emitter *e) { return l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, parallel))); }
+
+LLVMValueRef qn__has_threads(qn__emitter *e) { return LLVMBuildIsNotNull(e->builder, parallel_service(e), ""); }
+
+static LLVMValueRef hand_over(qn__emitter *e, const qn__outline *outline) {
+    const uint32_t words = outline->captured_count + outline->extra_count;
+    LLVMValueRef memory = shared_words(e, &e->captures, &e->capture_words, words ? words : 1);
+    for (uint32_t i = 0; i < outline->captured_count; i++) l_store(e, e->values[outline->captured[i]], word(e, memory, i));
+    for (uint32_t i = 0; i < outline->extra_count; i++) l_store(e, outline->extra[i], word(e, memory, outline->captured_count + i));
+    return memory;
+}
+
+static LLVMValueRef call_here(qn__emitter *e, const qn__outline *outline, LLVMValueRef memory, LLVMValueRef parts) {
+    LLVMValueRef args[4] = {e->frame, memory, l_i64(e, 0), parts};
+    return LLVMBuildCall2(e->builder, function_type(e), outline->function, args, 4, "");
+}
+
+static LLVMValueRef call_threads(qn__emitter *e, const qn__outline *outline, LLVMValueRef service, LLVMValueRef memory, LLVMValueRef parts, LLVMValueRef points) {
+    LLVMValueRef cost = LLVMBuildFMul(e->builder, as_double(e, points), cost_of(e, outline->stage->regions[0], outline->stage), "");
+    LLVMTypeRef params[5] = {e->ptr, e->ptr, e->ptr, e->i64, e->f64};
+    LLVMValueRef args[5] = {e->frame, outline->descriptor, memory, parts, cost};
+    return LLVMBuildCall2(e->builder, LLVMFunctionType(e->i32, params, 5, false), service, args, 5, "");
+}
+
+void qn__outline_call(qn__emitter *e, const qn__outline *outline, LLVMValueRef parts, LLVMValueRef part_points, bool serial) {
+    LLVMValueRef memory = hand_over(e, outline), result;
+    LLVMBasicBlockRef failed = l_block(e, "stage_failed"), fine = l_block(e, "stage_done");
+    if (serial) {
+        result = call_here(e, outline, memory, parts);
+    } else {
+        LLVMBasicBlockRef here = l_block(e, "here"), threads = l_block(e, "threads"), both = l_block(e, "both");
+        LLVMValueRef service = parallel_service(e), kind = l_alloca(e, e->i32);
+        l_branch(e, LLVMBuildIsNull(e->builder, service, ""), here, threads);
+        l_enter(e, here);
+        l_store(e, call_here(e, outline, memory, parts), kind);
+        l_jump(e, both);
+        l_enter(e, threads);
+        l_store(e, call_threads(e, outline, service, memory, parts, part_points), kind);
+        l_jump(e, both);
+        l_enter(e, both);
+        result = l_load(e, e->i32, kind);
+    }
+    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntEQ, result, l_i32(e, 0), ""), fine, failed);
+    l_enter(e, failed);
+    qn__emit_return(e, result);
+    l_enter(e, fine);
+}
