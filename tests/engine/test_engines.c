@@ -18,13 +18,15 @@ enum { MAX_PARAMETERS = 32, MAX_NAMES = 32, MAX_ELEMENTS = 1 << 20, ORACLE_MS = 
 static const int64_t sizes[] = {0, 1, 2, 3, 8, 17, 63, 64, 65, 255, 4095, 4096, 4097, 9973};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-typedef struct variant { const char *name; qn_engine engine; uint32_t width; const char *features; } variant;
+typedef struct variant { const char *name; qn_engine engine; uint32_t width; const char *features; uint32_t threads; } variant; /* threads: 0 is none, else for every stage */
 static const variant variants[] = {
-    {"interp", QN_ENGINE_INTERP, 0, NULL},
-    {"cpu", QN_ENGINE_CPU, 0, NULL},
-    {"cpu width 1", QN_ENGINE_CPU, 1, NULL},
-    {"cpu width 4", QN_ENGINE_CPU, 4, NULL},
-    {"cpu width 16", QN_ENGINE_CPU, 16, NULL},
+    {"interp", QN_ENGINE_INTERP, 0, NULL, 0},
+    {"cpu", QN_ENGINE_CPU, 0, NULL, 0},
+    {"cpu width 1", QN_ENGINE_CPU, 1, NULL, 0},
+    {"cpu width 4", QN_ENGINE_CPU, 4, NULL, 0},
+    {"cpu width 16", QN_ENGINE_CPU, 16, NULL, 0},
+    {"cpu 2 threads", QN_ENGINE_CPU, 0, NULL, 2},
+    {"cpu 7 threads", QN_ENGINE_CPU, 0, NULL, 7},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
@@ -384,7 +386,8 @@ int main(int argc, char **argv) {
     qn_context *contexts[VARIANTS];
     qn_error error;
     for (int v = 0; v < VARIANTS; v++) {
-        const qn_context_options options = {.engine = variants[v].engine, .vector_width = variants[v].width, .cpu_features = variants[v].features, .cache_folder = ""};
+        const qn_context_options options = {.engine = variants[v].engine, .vector_width = variants[v].width, .cpu_features = variants[v].features, .cache_folder = "",
+                                            .threads = variants[v].threads, .thread_operations = variants[v].threads > 0};
         if (qn_context_create(&options, &contexts[v], &error) != QN_OK) {
             printf("%s\n", error.message);
             return 1;
