@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static qn__cache *cache_of(qn_context *context) {
+qn__cache *qn__context_cache(qn_context *context) {
     pthread_mutex_lock(&context->mutex);
     if (!context->cache_opened) {
         const char *message;
@@ -20,7 +20,7 @@ static qn__cache *cache_of(qn_context *context) {
 
 char *qn__cached_key(const qn_kernel *kernel, const qn__engine_row *row) {
     qn_context *context = kernel->module->context;
-    if (context->options.debug || context->options.profile || !cache_of(context)) return NULL; /* code for looking at is made anew */
+    if (context->options.debug || context->options.profile || !qn__context_cache(context)) return NULL; /* code for looking at is made anew */
     const qn__llvm_options target = {.cpu = context->cpu, .features = context->cpu_features, .width = context->options.vector_width, .level = 1};
     const qn__sources *sources = &kernel->module->program->sources;
     qn__text key = QN__TEXT_EMPTY;
@@ -45,7 +45,7 @@ char *qn__cached_key(const qn_kernel *kernel, const qn__engine_row *row) {
 bool qn__cached_find(qn_kernel *kernel, const char *key) {
     qn__arena *arena = qn__arena_create(0);
     if (!arena) return false;
-    if (qn__cache_find(cache_of(kernel->module->context), key, arena, &kernel->image) == QN__CACHE_HIT) {
+    if (qn__cache_find(qn__context_cache(kernel->module->context), key, arena, &kernel->image) == QN__CACHE_HIT) {
         kernel->cached = arena;
         return true;
     }
@@ -54,7 +54,7 @@ bool qn__cached_find(qn_kernel *kernel, const char *key) {
 }
 
 void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key) {
-    qn__cache_store(cache_of(kernel->module->context), key, image);
+    qn__cache_store(qn__context_cache(kernel->module->context), key, image);
 }
 
 char *qn_kernel_cache_key(const qn_kernel *kernel) { return kernel ? qn__cached_key(kernel, qn__engine_row_of(kernel->engine == QN_ENGINE_CUDA ? QN_ENGINE_CUDA : QN_ENGINE_CPU)) : NULL; }

@@ -65,7 +65,8 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
     c->threads = (qn__threads){qn__threads_wanted(given.threads),
                                given.thread_operations == 1 ? 0 : given.thread_operations ? (double)given.thread_operations : QN__COST_WORTH};
     atomic_init(&c->references, 1);
-    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) || pthread_mutex_init(&c->mutex, NULL) != 0 ||
+    if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) ||
+        pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_mutex_init(&c->counting, NULL) != 0 || pthread_mutex_init(&c->measuring, NULL) != 0 ||
         !qn__queue_init(&c->queue)) {
         free(c->cpu);
         free(c->cpu_features);
@@ -92,6 +93,8 @@ void qn__context_release(qn_context *context) {
     qn__profile_destroy(context->profile);
     qn__cuda_close(context->cuda);
     pthread_mutex_destroy(&context->mutex);
+    pthread_mutex_destroy(&context->counting);
+    pthread_mutex_destroy(&context->measuring);
     free(context->cpu);
     free(context->cpu_features);
     free(context->cache_folder);

@@ -37,7 +37,7 @@ static qn_status run(qn_kernel *kernel, qn__loaded *loaded, qn__argument *argume
     for (uint32_t i = 0; i < s->parameter_count; i++) {
         arguments[i] = (qn__argument){.type = s->parameters[i].type, .rank = s->parameters[i].rank};
         if (i >= s->input_count) continue;
-        const qn_status status = qn__argument_from(&s->parameters[i], inputs[i], &arguments[i], error);
+        const qn_status status = qn__argument_from(&s->parameters[i], inputs[i], NULL, &arguments[i], error);
         if (status != QN_OK) return status;
         if (s->parameters[i].kind == QN__PARAMETER_INOUT && !copy_array(&arguments[i], allocator))
             return qn__error(error, QN_RESOURCE, "out of memory");

@@ -42,6 +42,11 @@ struct qn_context {
     qn__profile *profile;          /* NULL: not profiled */
     qn__cache *cache;              /* opened with the first native kernel; NULL: none */
     bool cache_opened;
+    pthread_mutex_t counting;      /* guards statistics */
+    qn_statistics statistics;
+    qn_machine machine;            /* measured or read; guarded by measuring */
+    bool measured;
+    pthread_mutex_t measuring;
     qn__cuda *cuda;                /* opened with the first kernel for it; guarded by mutex */
     qn__queue queue;
     struct qn__pool *pool;         /* threads of launches; made with the first */
@@ -100,6 +105,11 @@ struct qn_kernel {
     pthread_mutex_t memory;        /* guards the memory of `compiled` while the kernel is in use */
     qn__tier tier;
     qn_function function;          /* the typed function; NULL until it is asked for */
+    qn_engine wanted;              /* the engine asked for, AUTO resolved */
+    char why[256];                 /* why `engine` */
+    pthread_mutex_t profiling;     /* guards profile and fallback */
+    qn_kernel_profile profile;
+    qn_kernel *fallback;           /* for another engine, made when the device first failed in a call */
 };
 
 struct qn_array {
@@ -108,6 +118,7 @@ struct qn_array {
     int64_t shape[QN_MAX_RANK];
     int64_t strides[QN_MAX_RANK];
     size_t bytes;
+    qn__cuda_device *device; /* where the data lies, or that pinned it; NULL: the host */
 };
 
 /* An engine as the API sees it: how IR becomes its image, and who runs that. */
@@ -130,9 +141,10 @@ static inline qn_status qn__failure(const char *message) {
     return strcmp(message, "LLVM knows no such processor") == 0 ? QN_USAGE : QN_INTERNAL;
 }
 
-/* cuda.c. The driver, opened when needed; the context's device. NULL with *error. */
-qn__cuda *qn__context_cuda(qn_context *context, qn_error *error);
-qn__cuda_device *qn__context_device(qn_context *context, qn_error *error);
+/* cuda.c. The driver, and a device of it, opened when needed. */
+qn_status qn__context_cuda(qn_context *context, qn__cuda **cuda, qn_error *error);
+qn_status qn__context_device(qn_context *context, uint32_t index, qn__cuda_device **device, qn_error *error);
+qn_status qn__cuda_error_record(const qn__cuda_error *failed, qn_error *error);
 qn_status qn__cuda_status(qn__cuda_failure failure);
 bool qn__emit_ptx(const qn__ir *ir, const qn_context *context, qn__image *image, const char **message);
 bool qn__describe_ptx(qn_context *context, qn__text *out); /* what decides the code, for cache keys */
@@ -149,6 +161,7 @@ qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error);
 
 /* The cache's key of a kernel (malloc'ed), NULL when its context has no cache. The image of a key; storing it. */
 char *qn__cached_key(const qn_kernel *kernel, const qn__engine_row *row);
+qn__cache *qn__context_cache(qn_context *context); /* opened when needed; NULL: none */
 bool qn__cached_find(qn_kernel *kernel, const char *key);
 void qn__cached_store(qn_kernel *kernel, const qn__image *image, const char *key);
 
@@ -160,6 +173,17 @@ void qn__kernel_bind_raw(const qn_kernel *kernel, const qn__loaded *loaded);
 /* quick.c: the short way of qn_call. False when the call is not for it; then nothing has happened. */
 void qn__quick_plan(qn_kernel *kernel);
 bool qn__quick_call(const qn_kernel *kernel, const DLTensor *const *inputs, qn_array *const *outputs, qn_error *error, qn_status *status);
+/* profile.c */
+void qn__count_failure(qn_context *context, const char *why, bool kernel, bool call);
+void qn__profile_call(qn_kernel *kernel, const qn_call_profile *profile);
+/* estimate.c: a guess at what a call takes on the processor, without looking at a device or measuring anything. 0: unknown. */
+double qn__kernel_rough_ms(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count);
+/* fallback.c. The call, and where the device fails and the context allows it, the call on another engine. */
+qn_status qn__call_guarded(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, qn_error *error);
+/* call.c: checked arguments, one engine. *device_failed: it was the device, the arguments are as they were but for outputs. */
+qn_status qn__call_once(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, bool *device_failed,
+                        qn_error *error);
+
 /* Unloads, but not from a loader that a fork left behind. */
 void qn__kernel_drop(const qn_kernel *kernel, qn__loaded *loaded);
 /* In a child process: makes the locks that the parent's worker may hold anew. Everything that meets the worker calls it first. */
@@ -171,12 +195,14 @@ void qn__queue_end(qn_context *context);
  * ran out, whatever else was said, else QN_SOURCE. */
 qn_status qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
 
-/* One tensor as an argument of the runtime; checks type, rank, device and strides. */
-qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, qn__argument *out, qn_error *error);
+/* One tensor as an argument of the runtime; checks type, rank, device and strides. device: the CUDA device that it is for, or NULL. */
+qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, const qn__cuda_device *device, qn__argument *out, qn_error *error);
 /* A failed call as an error record. */
 qn_status qn__call_error(const qn__call_result *result, qn_error *error);
 
-/* An array that takes over what a call allocated. NULL when there is no memory (the data is then still the argument's). */
-qn_array *qn__array_adopt(qn_context *context, qn__argument *argument);
+/* An array that takes over what a call allocated, on the device where the argument lies there. NULL when there is no memory (the data is then still the argument's). */
+qn_array *qn__array_adopt(qn_context *context, qn__argument *argument, qn__cuda_device *device);
+/* arrays.c: what an argument holds that a call allocated. */
+void qn__argument_drop(const qn_context *context, qn__argument *argument, qn__cuda_device *device);
 
 #endif

@@ -19,7 +19,9 @@ void qn_kernel_destroy(qn_kernel *kernel) {
     free(kernel->externs);
     qn__compiled_release(kernel->compiled);
     qn__arena_destroy(kernel->cached);
+    qn_kernel_destroy(kernel->fallback);
     pthread_mutex_destroy(&kernel->memory);
+    pthread_mutex_destroy(&kernel->profiling);
     qn__module_release(kernel->module);
     free(kernel);
 }
@@ -116,6 +118,12 @@ qn_status qn__kernel_ir(qn_kernel *kernel, qn_error *error) {
     return status != QN_OK ? status : qn__error(error, QN_RESOURCE, "the compilation ran out of memory");
 }
 
+/* What a backend that gave up means: a device cannot run every kernel (host functions). */
+static qn_status emit_status(const qn__engine_row *row, const char *message) {
+    const qn_status status = qn__failure(message);
+    return row->device && status == QN_INTERNAL ? QN_DEVICE : status;
+}
+
 /* The image: from the cache, or compiled and then stored there. With tiers it is the interpreter's (*row is then changed)
  * unless the cache has the compiled one. */
 static qn_status make_image(qn_kernel *kernel, const qn__engine_row **chosen, bool tiers, qn_error *error) {
@@ -138,7 +146,7 @@ static qn_status make_image(qn_kernel *kernel, const qn__engine_row **chosen, bo
     if (status == QN_OK) {
         const uint64_t emitting = qn__now();
         if (!row->emit(kernel->compiled->ir, context, &kernel->image, &message))
-            status = qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : qn__failure(message), "%s: %s", row->name, message);
+            status = qn__error(error, kernel->compiled->ir->failed ? QN_RESOURCE : emit_status(row, message), "%s: %s", row->name, message);
         kernel->times.emit_ms = since(emitting);
     }
     if (status == QN_OK && key && kernel->compiled->sink.count == 0) qn__cached_store(kernel, &kernel->image, key); /* warnings are said each time */
@@ -173,13 +181,14 @@ static qn_status compile(qn_kernel *kernel, bool tiers, qn_error *error) {
     const qn__engine_row *row = qn__engine_row_of(kernel->engine);
     const char *message = "unknown reason";
     kernel->times.parse_ms = kernel->module->parse_ms;
-    qn__cuda_device *device = row->device ? qn__context_device(kernel->module->context, error) : NULL;
-    if (row->device && !device) return error ? error->status : QN_DEVICE;
-    qn_status status = make_image(kernel, &row, tiers, error);
+    qn_context *context = kernel->module->context;
+    qn__cuda_device *device = NULL;
+    qn_status status = row->device ? qn__context_device(context, context->options.device, &device, error) : QN_OK;
+    if (status == QN_OK) status = make_image(kernel, &row, tiers, error);
     if (status != QN_OK) return status;
     if (row->device) return load_on(kernel, device, error);
     const uint64_t start = qn__now();
-    qn__loader *loader = row->native ? qn__context_loader(kernel->module->context, &message) : NULL;
+    qn__loader *loader = row->native ? qn__context_loader(context, &message) : NULL;
     if (row->native && !loader) return qn__error(error, qn__failure(message), "the JIT cannot start: %s", message);
     if (!qn__kernel_load(&kernel->loaded, row->engine, &kernel->image, loader, &message))
         return qn__error(error, qn__failure(message), "%s: %s", row->name, message);
@@ -189,6 +198,33 @@ static qn_status compile(qn_kernel *kernel, bool tiers, qn_error *error) {
     qn__quick_plan(kernel);
     if (tiers && !row->native) qn__tier_start(kernel);
     return QN_OK;
+}
+
+/* What a compilation for one engine made, but for the IR. */
+static void forget_image(qn_kernel *kernel) {
+    qn__kernel_drop(kernel, &kernel->loaded);
+    qn__arena_destroy(kernel->cached);
+    kernel->cached = NULL;
+    kernel->image = (qn__image){0};
+}
+
+/* For the engine of the kernel; where the context allows it, and the device is what fails, for the next one: cuda, cpu, interp. */
+static qn_status compile_guarded(qn_kernel *kernel, bool tiers, qn_error *error) {
+    qn_context *context = kernel->module->context;
+    qn_error own;
+    if (!error) error = &own;
+    const bool guarded = context->options.fallback && kernel->engine == QN_ENGINE_CUDA;
+    qn_status status = compile(kernel, tiers, error);
+    while (guarded && kernel->engine != QN_ENGINE_INTERP && (status == QN_DEVICE || status == QN_RESOURCE || status == QN_INTERNAL)) {
+        if (kernel->engine == QN_ENGINE_CUDA) {
+            snprintf(kernel->why, sizeof kernel->why, "%.*s", (int)sizeof kernel->why - 1, error->message);
+            qn__count_failure(context, kernel->why, true, false);
+        }
+        forget_image(kernel);
+        kernel->engine = kernel->engine == QN_ENGINE_CUDA ? QN_ENGINE_CPU : QN_ENGINE_INTERP;
+        status = compile(kernel, tiers, error);
+    }
+    return status;
 }
 
 /* Engine and tier together: INTERP is the tier INTERP, CPU is NATIVE; where both are left open the kernel has both tiers. */
@@ -220,7 +256,7 @@ qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_
     const qn_kernel_options given = options ? *options : (qn_kernel_options){0};
     if (!qn__engine_row_of(given.engine)) return qn__error(error, QN_USAGE, "unknown engine %d", (int)given.engine);
     qn_kernel *k = calloc(1, sizeof *k);
-    if (!k || pthread_mutex_init(&k->memory, NULL) != 0) {
+    if (!k || pthread_mutex_init(&k->memory, NULL) != 0 || pthread_mutex_init(&k->profiling, NULL) != 0) {
         free(k);
         return qn__error(error, QN_RESOURCE, "out of memory");
     }
@@ -231,7 +267,8 @@ qn_status qn_kernel_create(qn_module *module, const char *name, const qn_kernel_
     pthread_mutex_lock(&module->mutex);
     if (status == QN_OK && !(k->info = find_kernel(module, name, error))) status = QN_USAGE;
     if (status == QN_OK) status = type_arguments(module, k->info, &given, k->types, error);
-    if (status == QN_OK) status = compile(k, tiers, error);
+    k->wanted = k->engine;
+    if (status == QN_OK) status = compile_guarded(k, tiers, error);
     pthread_mutex_unlock(&module->mutex);
     if (status != QN_OK) {
         qn_kernel_destroy(k);

@@ -42,8 +42,8 @@ int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(v
     if (!options->file) return cli_fail(QN_USAGE, "a source file is expected: FILE.qn");
     if (options->file_count > 1)
         return cli_fail(QN_USAGE, "one source file is expected, found also '%s' (an input is written NAME=VALUE)", options->files[1]);
-    const qn_context_options given = {.cpu = options->cpu, .debug = options->debug, .profile = options->perf, .cache_folder = options->no_cache ? "" : NULL, .cpu_features = options->features, .vector_width = options->width, .device = call->device,
-                                      .colour = cli_colour(options),
+    const qn_context_options given = {.cpu = options->cpu, .debug = options->debug, .profile = options->perf, .cache_folder = options->no_cache ? "" : NULL, .cpu_features = options->features, .vector_width = options->width, .device = call->device, .fallback = options->fallback,
+                                      .colour = cli_colour(options), .allocator = options->allocator,
                                       .on_diagnostic = on_diagnostic ? on_diagnostic : print_diagnostic,
                                       .user = on_diagnostic ? user : &call->printed};
     qn_error error;
@@ -57,9 +57,9 @@ int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(v
 
 /* The text of each input, in the kernel's order; reports unknown, repeated and missing names. */
 static int match_inputs(const cli_call *call, const cli_options *options, const char **texts, size_t *count) {
-    const char *names[256];
+    const char *names[CLI_MAX_INPUTS];
     size_t n = 0;
-    for (const char *name; n < 256 && (name = qn_module_input_name(call->module, options->kernel, n)) != NULL; n++) {
+    for (const char *name; n < CLI_MAX_INPUTS && (name = qn_module_input_name(call->module, options->kernel, n)) != NULL; n++) {
         names[n] = name;
         texts[n] = NULL;
     }
@@ -111,21 +111,24 @@ static bool is_generic(const cli_call *call, const cli_options *options) {
     return false;
 }
 
-/* Registers every extern of the module that the library has; a missing one is reported when the kernel is made. */
-static int open_library(cli_call *call, const cli_options *options) {
-    if (!options->library) return QN_OK;
-    void *library = dlopen(options->library, RTLD_NOW | RTLD_LOCAL);
-    if (!library) return cli_fail(QN_IO, "%s", dlerror());
-    call->library = library;
+/* A missing function is reported when the kernel is made. */
+int cli_register(void *library, qn_module *module) {
     const char *name;
-    for (size_t i = 0; (name = qn_module_extern_name(call->module, i)) != NULL; i++) {
+    for (size_t i = 0; library && (name = qn_module_extern_name(module, i)) != NULL; i++) {
         void *symbol = dlsym(library, name);
         void (*function)(void) = NULL;
         memcpy(&function, &symbol, sizeof function);
         qn_error error;
-        if (symbol && qn_module_register(call->module, name, function, &error) != QN_OK) return cli_report(&error, false);
+        if (symbol && qn_module_register(module, name, function, &error) != QN_OK) return cli_report(&error, false);
     }
     return QN_OK;
+}
+
+static int open_library(cli_call *call, const cli_options *options) {
+    if (!options->library) return QN_OK;
+    call->library = dlopen(options->library, RTLD_NOW | RTLD_LOCAL);
+    if (!call->library) return cli_fail(QN_IO, "%s", dlerror());
+    return cli_register(call->library, call->module);
 }
 
 /* Whether the kernel that the options name exists and is unique; reports it otherwise. */
@@ -165,13 +168,19 @@ static int make_inputs(cli_call *call, const cli_options *options, qn_engine eng
     return status;
 }
 
-int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine, uint32_t device) {
+int cli_match(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user,
+              uint32_t device, const char *texts[CLI_MAX_INPUTS]) {
     *call = (cli_call){.device = device};
-    int status = cli_open(call, options, NULL, NULL);
-    const char *texts[256];
+    int status = cli_open(call, options, on_diagnostic, user);
     if (status == QN_OK) status = open_library(call, options);
     if (status == QN_OK) status = kernel_exists(call, options);
     if (status == QN_OK) status = match_inputs(call, options, texts, &call->input_count);
+    return status;
+}
+
+int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine, uint32_t device) {
+    const char *texts[CLI_MAX_INPUTS];
+    int status = cli_match(call, options, NULL, NULL, device, texts);
     if (status != QN_OK) return status;
     call->inputs = calloc(call->input_count + 1, sizeof *call->inputs);
     call->input_list = calloc(call->input_count + 1, sizeof *call->input_list);

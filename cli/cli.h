@@ -31,9 +31,10 @@ typedef struct cli_options {
     size_t input_count;
     cli_pair *outputs;  /* -o [NAME=]FILE */
     size_t output_count;
+    qn_allocator allocator; /* for the context's arrays; set by a command, not by the command line */
 } cli_options;
 
-/* Parses argv behind the command's name. False after a message on standard error. */
+/* Parses argv behind the command's name, which is "bench precision" for a bench with a name. False after a message on standard error. */
 bool cli_parse(cli_options *options, const char *command, int argc, char **argv);
 void cli_options_free(cli_options *options);
 
@@ -41,6 +42,12 @@ void cli_options_free(cli_options *options);
 #define X(name, function, arguments, what) int function(int argc, char **argv);
 #include "cli/commands.def"
 #undef X
+#define X(name, function, arguments, what, notes) int function(int argc, char **argv);
+#include "cli/benches.def"
+#undef X
+
+/* Whether the list, words with blanks between them, has the word. */
+bool cli_word_in(const char *list, const char *word);
 
 /* ---- reports ---- */
 /* "quern: ..." on standard error, coloured on a terminal; returns status for `return`. */
@@ -52,6 +59,7 @@ bool cli_colour(const cli_options *options);
 const char *cli_suggest(const char *word, const char *const *list, size_t count);
 
 /* ---- arguments of kernels ---- */
+enum { CLI_MAX_INPUTS = 256 };
 /* One input: the array that holds the elements, and how it is seen (Fortran order files have other strides). */
 typedef struct cli_input {
     qn_array *array;
@@ -68,6 +76,7 @@ typedef struct cli_call {
     size_t input_count, output_count;
     uint32_t device;        /* of engine cuda */
     void *library;          /* of --library, or NULL */
+    char why[160];          /* why this engine, where it was chosen */
     bool printed;           /* a diagnostic was printed */
     double load_ms;         /* reading and parsing the source */
     double compile_ms;      /* making the kernel */
@@ -78,11 +87,21 @@ typedef struct cli_call {
 int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user);
 /* Context, module and inputs for the file and arguments of the options; the kernel for `engine`. Status, after reporting. */
 int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine, uint32_t device);
+/* Its first part: context, module, the functions of --library, and the text of each input in the kernel's order. */
+int cli_match(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user,
+              uint32_t device, const char *texts[CLI_MAX_INPUTS]);
+/* Registers every extern of the module that the library (of dlopen, or NULL) has. */
+int cli_register(void *library, qn_module *module);
 /* Another kernel of the same call, for another engine. */
 int cli_kernel_for(cli_call *call, const cli_options *options, qn_engine engine, qn_kernel **kernel);
 void cli_call_free(cli_call *call);
 bool cli_engine(const char *name, qn_engine *engine, uint32_t *device); /* "cuda:1" is device 1 */
 const char *cli_engine_name(qn_engine engine);
+
+/* choose.c: engine `auto`, decided for the call's inputs. The kernel is made anew for a device where that is expected to be done first; *why says it (owned by call). */
+int cli_choose(cli_call *call, const cli_options *options);
+/* What explain says about engines, for the call's inputs. */
+void cli_explain_engines(cli_call *call, qn__text *out);
 
 /* Makes one input from its text: a number, @file.npy, [1, 2, 3], zeros(...), ones(...), full(v, ...), arange(n), linspace(a, b, n),
  * random(seed, ...) each with an optional `:type`. type 0: from the text (files and suffixes say it; else f64, or i64 for
@@ -96,6 +115,10 @@ void cli_print_value(qn__text *out, qn_type type, const void *element, bool json
 void cli_print_array(qn__text *out, const DLTensor *tensor, uint32_t limit, bool json);
 /* Writes to standard output; false on failure. */
 bool cli_write(const qn__text *text);
+/* Writes a file; a status, after reporting (a text that ran out of memory is not written). */
+int cli_write_file(const char *path, const qn__text *text);
+/* "file.qn:kernel x=... y=...", cut where too long. */
+void cli_title(const cli_options *options, char *title, size_t size);
 
 double cli_now_ms(void);
 

@@ -141,6 +141,15 @@ static void explain_json(walker *w) {
     qn__text_add_string(w->out, "]\n");
 }
 
+/* With inputs: what the call would take on each engine. */
+static int explain_engines(const cli_options *options, qn__text *out) {
+    cli_call call;
+    const int status = cli_prepare(&call, options, QN_ENGINE_AUTO, 0);
+    if (status == QN_OK) cli_explain_engines(&call, out);
+    cli_call_free(&call);
+    return status;
+}
+
 int cli_explain(int argc, char **argv) {
     cli_options options;
     cli_source source = {0};
@@ -157,7 +166,8 @@ int cli_explain(int argc, char **argv) {
             walk(&w, w.ir->body, 0);
             remarks(&w, options.file);
         }
-        if (!cli_write(&out)) status = cli_fail(QN_IO, "standard output cannot be written");
+        if (options.input_count && !options.json) status = explain_engines(&options, &out);
+        if (status == QN_OK && !cli_write(&out)) status = cli_fail(QN_IO, "standard output cannot be written");
     }
     qn__text_free(&out);
     cli_source_close(&source);

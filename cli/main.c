@@ -17,6 +17,13 @@ static const command commands[] = {
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
+static const struct { const char *name, *arguments, *what, *notes; } benches[] = {
+#define X(name, function, arguments, what, notes) {#name, arguments, what, notes},
+#include "cli/benches.def"
+#undef X
+};
+enum { BENCHES = sizeof benches / sizeof *benches };
+
 static const command *find(const char *name) {
     for (size_t i = 0; i < COMMANDS; i++)
         if (strcmp(commands[i].name, name) == 0) return &commands[i];
@@ -33,7 +40,7 @@ static int unknown(const char *name) {
 
 static void help_options(const char *name) {
 #define X(field, option, KIND, argument, of, what)                                                            \
-    if (strstr(" " of " ", name)) printf("  %-11s %-18s %s\n", option, argument, what);
+    if (cli_word_in(of, name)) printf("  %-11s %-18s %s\n", option, argument, what);
 #include "cli/options.def"
 #undef X
 }
@@ -62,9 +69,23 @@ static const char *const examples[][2] = {
 
 static const char exit_codes[] =
     "\nExit codes: 0 done, 1 the kernel raised a run-time error, 2 wrong usage or argument, 3 errors in the source, 4 a file cannot be\n"
-    "read or written, 5 out of memory or over a limit, 6 cancelled or past the deadline, 70 a defect of Quern.\n";
+    "read or written, 5 out of memory or over a limit, 6 cancelled or past the deadline, 7 a device is missing or failed, 70 a defect of\n"
+    "Quern.\n";
+
+static bool help_bench(const char *name) {
+    size_t i = 0;
+    while (i < BENCHES && strcmp(benches[i].name, name) != 0) i++;
+    if (i == BENCHES) return false;
+    printf("quern bench %s %s\n  %s\n\nOptions:\n", name, benches[i].arguments, benches[i].what);
+    help_options(name);
+    if (strstr(benches[i].arguments, "NAME=VALUE")) help_arguments();
+    printf("\n%s\n", benches[i].notes);
+    fputs(exit_codes, stdout);
+    return true;
+}
 
 int cli_help(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[0], "bench") == 0 && help_bench(argv[1])) return QN_OK;
     if (argc > 0) {
         const command *c = find(argv[0]);
         if (!c) return unknown(argv[0]);
@@ -73,6 +94,8 @@ int cli_help(int argc, char **argv) {
         if (strstr(c->arguments, "NAME=VALUE")) help_arguments();
         for (size_t i = 0; i < sizeof examples / sizeof *examples; i++)
             if (strcmp(examples[i][0], c->name) == 0) printf("\nExamples:\n  %s\n", examples[i][1]);
+        if (strcmp(c->name, "bench") == 0) puts("\nOther benches, see 'quern help bench NAME':");
+        for (size_t i = 0; strcmp(c->name, "bench") == 0 && i < BENCHES; i++) printf("  quern bench %-10s %s\n", benches[i].name, benches[i].what);
         fputs(exit_codes, stdout);
         return QN_OK;
     }
@@ -98,8 +121,7 @@ int main(int argc, char **argv) {
     if (!c) return unknown(name);
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--help") != 0 && strcmp(argv[i], "-h") != 0) continue;
-        char *self[] = {argv[1]};
-        return cli_help(1, self);
+        return cli_help(i == 2 ? 1 : 2, argv + 1);
     }
     const int status = c->function(argc - 2, argv + 2);
     if (fflush(stdout) != 0 || ferror(stdout)) return cli_fail(QN_IO, "standard output cannot be written");

@@ -24,18 +24,24 @@ static const option table[] = {
 };
 enum { OPTIONS = sizeof table / sizeof *table };
 
-static bool word_in(const char *list, const char *word) {
+bool cli_word_in(const char *list, const char *word) {
     const size_t length = strlen(word);
     for (const char *at = list; (at = strstr(at, word)) != NULL; at += length)
         if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == 0)) return true;
     return false;
 }
 
+/* "bench precision" is "precision" in the table. */
+static const char *table_name(const char *command) {
+    const char *blank = strrchr(command, ' ');
+    return blank ? blank + 1 : command;
+}
+
 static bool unknown_option(const char *command, const char *name) {
     const char *names[OPTIONS];
     size_t count = 0;
     for (size_t i = 0; i < OPTIONS; i++)
-        if (word_in(table[i].commands, command)) names[count++] = table[i].name;
+        if (cli_word_in(table[i].commands, table_name(command))) names[count++] = table[i].name;
     const char *near = cli_suggest(name, names, count);
     if (near)
         cli_fail(QN_USAGE, "quern %s has no option '%s'; did you mean '%s'?", command, name, near);
@@ -103,7 +109,7 @@ static bool long_option(cli_options *options, const char *command, int argc, cha
     const size_t length = equal ? (size_t)(equal - argument) : strlen(argument);
     for (size_t k = 0; k < OPTIONS; k++) {
         const option *o = &table[k];
-        if (strlen(o->name) != length || strncmp(o->name, argument, length) != 0 || !word_in(o->commands, command)) continue;
+        if (strlen(o->name) != length || strncmp(o->name, argument, length) != 0 || !cli_word_in(o->commands, table_name(command))) continue;
         if (o->kind == FLAG) {
             if (!equal) return set(options, o, NULL);
             cli_fail(QN_USAGE, "%s takes no value", o->name);

@@ -3,6 +3,7 @@
 
 #include "compiler/diagnostic.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,25 @@ int cli_report(const qn_error *error, bool colour) {
         fprintf(stderr, "%s\n", plain);
     }
     return (int)error->status;
+}
+
+int cli_write_file(const char *path, const qn__text *text) {
+    if (text->failed) return cli_fail(QN_RESOURCE, "out of memory");
+    FILE *file = fopen(path, "wb");
+    if (!file) return cli_fail(QN_IO, "%s: %s", path, strerror(errno));
+    const bool written = fwrite(qn__text_bytes(text), 1, text->length, file) == text->length;
+    const int reason = errno;
+    if (fclose(file) == 0 && written) return QN_OK;
+    return cli_fail(QN_IO, "%s: %s", path, strerror(written ? errno : reason));
+}
+
+void cli_title(const cli_options *options, char *title, size_t size) {
+    qn__text text = QN__TEXT_EMPTY;
+    const char *base = options->file ? strrchr(options->file, '/') : NULL;
+    qn__text_format(&text, "%s%s%s", base ? base + 1 : options->file ? options->file : "", options->kernel ? ":" : "", options->kernel ? options->kernel : "");
+    for (size_t i = 0; i < options->input_count; i++) qn__text_format(&text, " %s=%s", options->inputs[i].name, options->inputs[i].text);
+    snprintf(title, size, "%s", qn__text_bytes(&text));
+    qn__text_free(&text);
 }
 
 const char *cli_suggest(const char *word, const char *const *list, size_t count) { return qn__suggest(word, list, count); }

@@ -1,5 +1,5 @@
 /* quern run: one call; outputs go to files (-o) or to standard output. */
-#include "cli/cli.h"
+#include "cli/profile.h"
 #include "ir/eval.h"
 #include "runtime/npy.h"
 
@@ -98,15 +98,6 @@ static int deliver(const cli_options *options, const result *results, size_t cou
     return status;
 }
 
-static void profile(const cli_call *call, double run_ms) {
-    const qn_compile_times t = qn_kernel_compile_times(call->kernel);
-    fprintf(stderr, "%-10s %10s\n", "engine", cli_engine_name(qn_kernel_engine(call->kernel)));
-    const struct { const char *name; double ms; } rows[] = {{"source", call->load_ms},       {"front+passes", t.passes_ms},
-                                                            {"emit", t.emit_ms},             {"load", t.load_ms},
-                                                            {"inputs", call->arguments_ms}, {"run", run_ms}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) fprintf(stderr, "%-12s %8.3f ms\n", rows[i].name, rows[i].ms);
-}
-
 static int call_once(cli_call *call, const cli_options *options) {
     result *results = calloc(call->input_count + call->output_count + 1, sizeof *results);
     qn_array **outputs = calloc(call->output_count + 1, sizeof *outputs);
@@ -119,12 +110,17 @@ static int call_once(cli_call *call, const cli_options *options) {
     int status = collect(call, options, NULL, results, &count); /* wrong -o is said before a long run */
     if (status == QN_OK) {
         qn_error error;
-        const qn_call_options given = {.deadline_ms = options->deadline};
-        const double start = cli_now_ms();
+        qn_call_profile profile;
+        cli_timeline timeline = {0};
+        const qn_call_options given = {.deadline_ms = options->deadline, .profile = options->profile || options->fallback || options->trace ? &profile : NULL,
+                                       .on_span = options->trace ? cli_hear : NULL, .user = &timeline};
         if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) != QN_OK)
             status = cli_report(&error, cli_colour(options));
-        else if (options->profile)
-            profile(call, cli_now_ms() - start);
+        if (status == QN_OK && given.profile && !profile.fallback) snprintf(profile.why, sizeof profile.why, "%s", call->why);
+        if (status == QN_OK && options->fallback) cli_print_fallback(&profile);
+        if (status == QN_OK && options->profile) cli_print_profile(call, options, &profile);
+        if (status == QN_OK && options->trace) status = cli_write_trace(options->trace, call, &timeline);
+        cli_timeline_free(&timeline);
     }
     if (status == QN_OK) status = collect(call, options, outputs, results, &count);
     if (status == QN_OK) status = deliver(options, results, count);
@@ -141,6 +137,7 @@ int cli_run(int argc, char **argv) {
     uint32_t device = 0;
     int status = cli_parse(&options, "run", argc, argv) && (!options.engine || cli_engine(options.engine, &engine, &device)) ? QN_OK : QN_USAGE;
     if (status == QN_OK) status = cli_prepare(&call, &options, engine, device);
+    if (status == QN_OK && engine == QN_ENGINE_AUTO) status = cli_choose(&call, &options);
     if (status == QN_OK) status = call_once(&call, &options);
     cli_call_free(&call);
     cli_options_free(&options);

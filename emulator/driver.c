@@ -1,8 +1,9 @@
-/* The driver's one state: initialisation, the lock that all of it is under, names of errors, the table of entry points, the end of the process.
+/* The driver's one state: initialisation, the lock that all of it is under, names of errors, the table of entry points,
+ * the end of the process.
  *
- * A driver is per process by its nature, so here, and in handle.c and settings.c, are the only mutable globals. The state is set up by the first
- * cuInit and left at exit; the library stays loaded (-z nodelete), since threads that serve streams run its code. A forked child sees
- * NOT_INITIALIZED, as with the real driver: the threads are gone. */
+ * A driver is per process by its nature, so here, and in handle.c and settings.c, are the only mutable globals. The
+ * state is set up by the first cuInit and left at exit; the library stays loaded (-z nodelete), since threads that
+ * serve streams run its code. A forked child sees NOT_INITIALIZED, as with the real driver: the threads are gone. */
 #include "emulator/driver.h"
 
 #include <stdio.h>
@@ -14,8 +15,12 @@ pthread_mutex_t em__lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t em__changed = PTHREAD_COND_INITIALIZER;
 _Thread_local bool em__in_callback;
 
-static void before_fork(void) { pthread_mutex_lock(&em__lock); }
-static void after_fork_parent(void) { pthread_mutex_unlock(&em__lock); }
+static void before_fork(void) {
+    pthread_mutex_lock(&em__lock);
+}
+static void after_fork_parent(void) {
+    pthread_mutex_unlock(&em__lock);
+}
 static void after_fork_child(void) {
     if (em__driver.state == EM_READY) em__driver.state = EM_FORKED;
     pthread_cond_init(&em__changed, NULL);
@@ -26,8 +31,12 @@ static CUresult start_devices(void) {
     em_settings *settings = &em__driver.settings;
     for (int i = 0; i < settings->devices; i++) {
         em_device_state *state = &em__driver.devices[i];
-        state->device = (em_device){.sm = settings->sm->number, .ptx_version = settings->ptx_version, .processors = settings->processors,
-                                    .workers = settings->workers, .race_check = settings->race, .init_check = settings->init};
+        state->device = (em_device){.sm = settings->sm->number,
+                                    .ptx_version = settings->ptx_version,
+                                    .processors = settings->processors,
+                                    .workers = settings->workers,
+                                    .race_check = settings->race,
+                                    .init_check = settings->init};
         state->memory = em_memory_create(settings->memory);
         state->primary = (em_context){.device = i, .primary = true};
         state->primary.handle = em_handle_make(EM_CONTEXT, &state->primary);
@@ -45,7 +54,8 @@ static CUresult initialise(void) {
     static bool forks_watched;
     if (!em_settings_read(&em__driver.settings)) return CUDA_ERROR_INVALID_VALUE;
     if (em__driver.settings.no_device || !em__driver.settings.devices) return CUDA_ERROR_NO_DEVICE;
-    if (!forks_watched && pthread_atfork(before_fork, after_fork_parent, after_fork_child)) return CUDA_ERROR_OUT_OF_MEMORY;
+    if (!forks_watched && pthread_atfork(before_fork, after_fork_parent, after_fork_child))
+        return CUDA_ERROR_OUT_OF_MEMORY;
     forks_watched = true;
     CUresult result = start_devices();
     if (!result) em__driver.state = EM_READY;
@@ -82,7 +92,7 @@ bool em_requested(em_request request) {
     return at && (now == at || (now > at && em__driver.settings.faults[request].onwards));
 }
 
-CUresult em_object_add(em_object *object, em_type type, em_context *context) {
+CUresult em_object_add(em_object *object, em_handle_type type, em_context *context) {
     object->handle = em_handle_make(type, object);
     if (!object->handle) return CUDA_ERROR_OUT_OF_MEMORY;
     object->type = type;
@@ -100,8 +110,10 @@ void em_object_remove(em_object *object) {
     em_handle_drop(object->handle);
     object->handle = NULL;
     if (!object->context) return;
-    if (object->previous) object->previous->next = object->next;
-    else if (object->context->objects == object) object->context->objects = object->next;
+    if (object->previous)
+        object->previous->next = object->next;
+    else if (object->context->objects == object)
+        object->context->objects = object->next;
     if (object->next) object->next->previous = object->previous;
     object->previous = object->next = NULL;
     object->context = NULL;
@@ -113,7 +125,6 @@ CUresult cuDriverGetVersion(int *version) {
     em_settings settings = {0};
     if (em__driver.state == EM_UNINITIALISED) {
         if (!em_settings_read(&settings)) return em_leave(CUDA_ERROR_INVALID_VALUE);
-        free(settings.missing);
     } else {
         settings.driver = em__driver.settings.driver;
     }
@@ -121,7 +132,10 @@ CUresult cuDriverGetVersion(int *version) {
     return em_leave(CUDA_SUCCESS);
 }
 
-static const struct { CUresult number; const char *name, *text; } results[] = {
+static const struct {
+    CUresult number;
+    const char *name, *text;
+} results[] = {
 #define RESULT(name, number, text) {CUDA_##name, "CUDA_" #name, text},
 #include "emulator/results.def"
 #undef RESULT
@@ -144,9 +158,13 @@ CUresult cuGetErrorString(CUresult error, const char **text) {
 }
 
 typedef void (*entry_function)(void);
-static const struct { const char *name; int since; entry_function function; } entries[] = {
+static const struct {
+    const char *name;
+    int since;
+    entry_function function;
+} entries[] = {
 #define ENTRY(name, suffix, since, parameters) {#name, since, (entry_function)name##suffix},
-#define ALIAS ENTRY
+#define ALIAS                                  ENTRY
 #include "emulator/driver.def"
 #undef ENTRY
 };
@@ -163,8 +181,10 @@ static bool hidden(const char *name) {
     return false;
 }
 
-CUresult cuGetProcAddress_v2(const char *symbol, void **function, int version, uint64_t flags, CUdriverProcAddressQueryResult *status) {
+CUresult cuGetProcAddress_v2(const char *symbol, void **function, int version, uint64_t flags,
+                             CUdriverProcAddressQueryResult *status) {
     if (!symbol || !function || flags & ~(uint64_t)3 || flags == 3) return CUDA_ERROR_INVALID_VALUE;
+    if (flags & CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM) return CUDA_ERROR_NOT_SUPPORTED;
     int best = 0;
     bool known = false;
     entry_function found = NULL;
@@ -194,7 +214,9 @@ CUresult cuProfilerStart(void) {
     return result ? result : em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuProfilerStop(void) { return cuProfilerStart(); }
+CUresult cuProfilerStop(void) {
+    return cuProfilerStart();
+}
 
 void em_statistics(em_stats *statistics) {
     pthread_mutex_lock(&em__lock);
@@ -202,7 +224,8 @@ void em_statistics(em_stats *statistics) {
     pthread_mutex_unlock(&em__lock);
 }
 
-/* At exit: what is still allocated is reported; kernels that run are ended and threads waited for, a while, since a host function may never return. */
+/* At exit: what is still allocated is reported; kernels that run are ended and threads waited for, a while, since a
+ * host function may never return. */
 __attribute__((destructor)) static void shut_down(void) {
     pthread_mutex_lock(&em__lock);
     if (em__driver.state == EM_READY) {
@@ -216,7 +239,8 @@ __attribute__((destructor)) static void shut_down(void) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += 2;
-        while (em__driver.workers && !pthread_cond_timedwait(&em__changed, &em__lock, &until)) continue;
+        while (!em__in_callback && em__driver.workers && !pthread_cond_timedwait(&em__changed, &em__lock, &until))
+            continue;
     }
     pthread_mutex_unlock(&em__lock);
 }

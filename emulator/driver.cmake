@@ -12,12 +12,14 @@ function(qn_emulator_library name)
     set_target_properties(${name} PROPERTIES C_VISIBILITY_PRESET hidden)
     target_link_libraries(${name} PRIVATE pthread m)
     # Threads that serve streams run its code until the process ends.
-    target_link_options(${name} PRIVATE -Wl,-z,nodelete -Wl,-z,defs)
-    if(QN_EMULATOR_HIDE)
-        string(REPLACE ";" "; " hidden "${QN_EMULATOR_HIDE}")
-        file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/${name}.map "{ global: cu*; em_statistics; local: ${hidden}; *; };\n")
-        target_link_options(${name} PRIVATE -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/${name}.map)
+    target_link_options(${name} PRIVATE -Wl,-z,nodelete)
+    if(NOT QN_SANITIZE) # what a sanitizer calls is in the program
+        target_link_options(${name} PRIVATE -Wl,-z,defs)
     endif()
+    string(REGEX REPLACE "([^;]+);?" "\\1; " hidden "${QN_EMULATOR_HIDE}")
+    file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/${name}.map
+        CONTENT "{ global: cu*; em_statistics; em_fail_*; local: ${hidden}*; };\n")
+    target_link_options(${name} PRIVATE -Wl,--version-script=${CMAKE_CURRENT_BINARY_DIR}/${name}.map)
 endfunction()
 
 if(TARGET quern_emulator_core)

@@ -23,11 +23,11 @@ enum {
 #define EM_SHARED_RESERVED(sm) ((sm) >= 80 ? 1024u : 0u)
 
 /* Handles: numbers that look like pointers; a stale one is recognised. */
-typedef enum em_type {
+typedef enum em_handle_type {
     EM_CONTEXT = 1, EM_MODULE, EM_FUNCTION, EM_STREAM, EM_EVENT, EM_POOL, EM_GRAPH, EM_NODE, EM_EXEC, EM_LIBRARY
-} em_type;
-void *em_handle_make(em_type type, void *object);           /* NULL: no memory */
-void *em_handle_get(em_type type, const void *handle);      /* NULL: not such a handle */
+} em_handle_type;
+void *em_handle_make(em_handle_type type, void *object);           /* NULL: no memory */
+void *em_handle_get(em_handle_type type, const void *handle);      /* NULL: not such a handle */
 void em_handle_drop(const void *handle);
 
 typedef struct em_context em_context;
@@ -38,12 +38,12 @@ typedef struct em_node em_node;
 
 /* The head of what a context owns. */
 typedef struct em_object {
-    em_type type;
+    em_handle_type type;
     void *handle;
     em_context *context;
     struct em_object *previous, *next;
 } em_object;
-CUresult em_object_add(em_object *object, em_type type, em_context *context); /* makes its handle */
+CUresult em_object_add(em_object *object, em_handle_type type, em_context *context); /* makes its handle */
 void em_object_remove(em_object *object);
 
 typedef struct em_pool {
@@ -96,6 +96,8 @@ typedef struct em_driver {
     uint64_t requests[EM_REQUESTS]; /* how often each that can fail on request was asked for */
     em_stats statistics;
     size_t workers;              /* threads that serve streams */
+    uint64_t submitted;          /* the latest operation's number */
+    size_t running;              /* threads that touch device memory without the lock */
 } em_driver;
 
 extern em_driver em__driver;
@@ -121,7 +123,7 @@ CUresult em_context_start(em_context *context, int device, unsigned int flags);
 void em_context_stop(em_context *context);       /* waits, then destroys all it owns; not the structure */
 void em_context_fail(em_context *context, CUresult error); /* the first error stays */
 void em_context_report(const em_context *context); /* what is still allocated, to the log */
-CUresult em_context_wait(em_context *context);   /* for all of its streams */
+CUresult em_context_wait(em_context *context);   /* for all that its streams were given so far */
 em_context *em_context_of(CUcontext handle);     /* active one; NULL: none */
 
 /* Work: what a stream executes. */
@@ -131,6 +133,7 @@ typedef struct em_kernel {
     const em_function *function;
     uint32_t grid[3], block[3], dynamic_shared;
     void *parameters;            /* owned */
+    bool fails, last;            /* on request: it fails, the context ends with it */
 } em_kernel;
 typedef struct em_side {
     uint64_t address;
@@ -159,12 +162,14 @@ typedef struct em_work {
 } em_work;
 bool em_work_clone(em_work *copy, const em_work *work); /* false: no memory, *copy is empty */
 void em_work_clear(em_work *work);               /* frees what it owns */
+void em_work_number(em_work *work);              /* launches that fail on request are counted in the order of the calls */
 void em_work_run(em_context *context, em_work *work); /* gives up the lock meanwhile; an error goes to the context */
 
 /* Streams and operations */
 struct em_op {
     unsigned int references;
     bool done;
+    uint64_t number;             /* ascends with the calls, in all streams */
     em_stream *stream;           /* NULL once done */
     em_op *next;
     em_op **waits;               /* done before this begins; references */
@@ -190,7 +195,8 @@ CUresult em_stream_of(em_context *context, CUstream handle, em_stream **stream);
 /* Queues work (or captures it); takes what work owns, on errors too. *op: a reference, when op is not NULL; NULL if captured. */
 CUresult em_submit(em_stream *stream, em_work *work, em_op *wait, em_op **op);
 CUresult em_submit_and_wait(em_stream *stream, em_work *work);
-CUresult em_op_wait(em_context *context, em_op *op); /* the context's error, if it has one then */
+CUresult em_op_wait(em_context *context, em_op *op); /* the context's error, if it has one then; NULL: not asked for */
+void em_wait_for_submitted(const em_context *context); /* for what was submitted so far, to this context; NULL: to all, which may end meanwhile */
 void em_op_release(em_op *op);
 
 /* Memory */
@@ -199,6 +205,10 @@ void em_allocation_end(em_allocation *allocation); /* frees the memory and the r
 void em_allocation_map(em_allocation *allocation); /* its turn in the stream came */
 /* The live block that holds address, in the context's device's memory if there is one, else in another's. NULL: none. */
 const em_block *em_block_of(const em_context *context, uint64_t address);
+/* Around work that touches memory: gives up the lock and takes it again. Freed memory keeps its pages as long as anything runs. */
+void em_run_begin(void);
+void em_run_end(void);
+void em_settle(void);                            /* gives freed pages back, if nothing runs */
 bool em_range_there(const em_context *context, uint64_t address, size_t size, bool now); /* in one live block; now: that is mapped */
 em_pool *em_pool_of(CUmemoryPool handle);
 
@@ -230,7 +240,7 @@ CUresult em_set_make(em_context *context, const CUDA_MEMSET_NODE_PARAMS *paramet
 CUresult em_capture_legacy(em_stream *stream);               /* work for the stream would depend on a capture: an error, which breaks it */
 CUresult em_capture_add(em_stream *stream, em_work *work);   /* takes what work owns */
 CUresult em_capture_forbids(em_context *context);            /* an unsafe call is made: an error while a capture forbids it, which it breaks */
-CUresult em_capture_sync(em_stream *stream);                 /* the same for waiting on a stream; NULL: all */
+CUresult em_capture_sync(em_stream *stream);                 /* the same for waiting on a stream, or asking it */
 CUresult em_capture_join(em_stream *stream, em_node **nodes, size_t count, em_graph *graph);
 CUresult em_capture_isolated(em_stream *stream);             /* it would depend on work outside the capture: an error, which breaks it */
 void em_capture_leave(em_stream *stream);                    /* the stream goes */

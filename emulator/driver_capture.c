@@ -1,8 +1,8 @@
 /* Stream capture: between begin and end a stream's work becomes nodes of a graph.
  *
- * A capturing stream remembers its tail, the nodes that its next one depends on. Waiting for an event that was recorded in a capture draws a stream
- * into it; such streams must be joined to the one that began it before the end. What a capture forbids breaks it: all later calls on
- * its streams answer so, and its end gives no graph. */
+ * A capturing stream remembers its tail, the nodes that its next one depends on. Waiting for an event that was recorded
+ * in a capture draws a stream into it; such streams must be joined to the one that began it before the end. What a
+ * capture forbids breaks it: all later calls on its streams answer so, and its end gives no graph. */
 #include "emulator/graph.h"
 
 #include <stdlib.h>
@@ -22,7 +22,8 @@ CUresult em_capture_legacy(em_stream *stream) {
     if (stream != context->legacy) return CUDA_SUCCESS;
     CUresult result = CUDA_SUCCESS;
     for (em_stream *other = context->streams; other; other = other->next)
-        if (other->capture && !(other->flags & CU_STREAM_NON_BLOCKING)) result = broken_by(other->capture, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+        if (other->capture && !(other->flags & CU_STREAM_NON_BLOCKING))
+            result = broken_by(other->capture, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
     return result;
 }
 
@@ -31,7 +32,8 @@ CUresult em_capture_forbids(em_context *context) {
     for (const em_stream *stream = context->streams; stream; stream = stream->next) {
         em_graph *graph = stream->capture;
         if (!graph || graph->mode == CU_STREAM_CAPTURE_MODE_RELAXED) continue;
-        if (graph->mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && !pthread_equal(graph->thread, pthread_self())) continue;
+        if (graph->mode == CU_STREAM_CAPTURE_MODE_THREAD_LOCAL && !pthread_equal(graph->thread, pthread_self()))
+            continue;
         result = broken_by(graph, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
     }
     return result;
@@ -39,10 +41,13 @@ CUresult em_capture_forbids(em_context *context) {
 
 CUresult em_capture_sync(em_stream *stream) {
     if (stream->capture) return broken_by(stream->capture, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
-    return em_capture_legacy(stream);
+    CUresult result = em_capture_legacy(stream);
+    return result ? result : em_capture_forbids(stream->object.context);
 }
 
-CUresult em_capture_isolated(em_stream *stream) { return broken_by(stream->capture, CUDA_ERROR_STREAM_CAPTURE_ISOLATION); }
+CUresult em_capture_isolated(em_stream *stream) {
+    return broken_by(stream->capture, CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
+}
 
 static CUresult extend_tail(em_stream *stream, em_node *const *nodes, size_t count) {
     em_node **larger = realloc(stream->tail, (stream->tail_count + count + 1) * sizeof *larger);
@@ -59,8 +64,10 @@ static CUresult extend_tail(em_stream *stream, em_node *const *nodes, size_t cou
 CUresult em_capture_add(em_stream *stream, em_work *work) {
     em_node *node;
     CUresult result = em_capture_state(stream);
-    if (result) em_work_clear(work);
-    else result = em_graph_add(stream->capture, work, stream->tail, stream->tail_count, &node);
+    if (result)
+        em_work_clear(work);
+    else
+        result = em_graph_add(stream->capture, work, stream->tail, stream->tail_count, &node);
     if (result) return result;
     stream->tail_count = 0;
     return extend_tail(stream, &node, 1);
@@ -122,7 +129,8 @@ CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
     return em_leave(CUDA_SUCCESS);
 }
 
-/* Whether all work of the capture precedes the tail of the stream that began it. Nodes depend on older ones only: one pass from the newest. */
+/* Whether all work of the capture precedes the tail of the stream that began it. Nodes depend on older ones only: one
+ * pass from the newest. */
 static bool joined(em_graph *graph) {
     for (em_node *node = graph->first; node; node = node->next) node->reached = false;
     for (size_t i = 0; i < graph->origin->tail_count; i++) graph->origin->tail[i]->reached = true;
@@ -147,10 +155,14 @@ CUresult cuStreamEndCapture(CUstream handle, CUgraph *result_handle) {
     if (graph->origin != stream) return em_leave(broken_by(graph, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED));
     if (graph->mode != CU_STREAM_CAPTURE_MODE_RELAXED && !pthread_equal(graph->thread, pthread_self()))
         return em_leave(CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD);
-    result = graph->broken ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : joined(graph) ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
+    result = graph->broken   ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+             : joined(graph) ? CUDA_SUCCESS
+                             : CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
     leave_streams(graph);
-    if (result) em_graph_end(graph);
-    else *result_handle = graph->object.handle;
+    if (result)
+        em_graph_end(graph);
+    else
+        *result_handle = graph->object.handle;
     return em_leave(result);
 }
 

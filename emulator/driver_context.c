@@ -1,14 +1,17 @@
 /* Contexts: the thread's stack of current ones, primary contexts, errors that stay, destruction.
  *
- * A thread keeps handles, not pointers, so a context destroyed by another thread is noticed. Destroying a context waits for its work (unless it
- * failed), then destroys what it owns in the order streams, the rest, memory. */
+ * A thread keeps handles, not pointers, so a context destroyed by another thread is noticed. Destroying a context waits
+ * for its work (unless it failed), then destroys what it owns in the order streams, the rest, memory. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEPTH = 64 };
-static _Thread_local struct { CUcontext contexts[DEPTH]; unsigned int count; } current;
+static _Thread_local struct {
+    CUcontext contexts[DEPTH];
+    unsigned int count;
+} current;
 
 em_context *em_context_of(CUcontext handle) {
     em_context *context = em_handle_get(EM_CONTEXT, handle);
@@ -52,28 +55,26 @@ CUresult em_context_start(em_context *context, int device, unsigned int flags) {
 }
 
 CUresult em_context_wait(em_context *context) {
-    for (;;) {
-        const em_stream *stream = context->streams;
-        while (stream && !stream->first) stream = stream->next;
-        if (!stream) return context->error;
-        em_op *last = stream->last;
-        last->references++;
-        em_op_wait(context, last);
-        em_op_release(last);
-    }
+    em_wait_for_submitted(context);
+    return context->error;
 }
 
 void em_context_report(const em_context *context) {
+    if (context->error) return; /* which no call could free after that */
     size_t count = 0, bytes = 0;
-    static const char *const kinds[] = {[EM_DEVICE] = "device", [EM_PINNED] = "pinned", [EM_MANAGED] = "managed", [EM_GLOBAL] = "module"};
+    static const char *const kinds[] = {
+        [EM_DEVICE] = "device", [EM_PINNED] = "pinned", [EM_MANAGED] = "managed", [EM_GLOBAL] = "module"};
     for (const em_allocation *a = context->allocations; a; a = a->next) {
         const em_block *block = em_memory_find(em_device_of(context)->memory, a->address);
         if (++count <= 20)
-            em_log("leak: allocation %llu, %zu bytes of %s memory at 0x%llx", block ? (unsigned long long)block->number : 0, a->size,
+            em_log("leak: allocation %llu, %zu bytes of %s memory at 0x%llx",
+                   block ? (unsigned long long)block->number : 0, a->size,
                    a->registered ? "registered" : kinds[a->kind], (unsigned long long)a->address);
         bytes += a->size;
     }
-    if (count) em_log("leak: %zu allocations, %zu bytes, were never freed in a context of device %d", count, bytes, context->device);
+    if (count)
+        em_log("leak: %zu allocations, %zu bytes, were never freed in a context of device %d", count, bytes,
+               context->device);
 }
 
 static void end_object(em_object *object) {
@@ -83,7 +84,11 @@ static void end_object(em_object *object) {
     case EM_EVENT: em_event_end((em_event *)object); break;
     case EM_GRAPH: em_graph_end((em_graph *)object); break;
     case EM_EXEC: em_exec_end(object); break;
-    case EM_CONTEXT: case EM_FUNCTION: case EM_POOL: case EM_NODE: case EM_LIBRARY: em_object_remove(object); break;
+    case EM_CONTEXT:
+    case EM_FUNCTION:
+    case EM_POOL:
+    case EM_NODE:
+    case EM_LIBRARY: em_object_remove(object); break;
     }
 }
 
@@ -178,6 +183,14 @@ CUresult cuCtxCreate_v2(CUcontext *handle, unsigned int flags, CUdevice device) 
     return em_leave(CUDA_SUCCESS);
 }
 
+CUresult cuCtxCreate_v3(CUcontext *handle, void *affinities, int count, unsigned int flags, CUdevice device) {
+    return affinities || count ? CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY : cuCtxCreate_v2(handle, flags, device);
+}
+
+CUresult cuCtxCreate_v4(CUcontext *handle, void *parameters, unsigned int flags, CUdevice device) {
+    return parameters ? CUDA_ERROR_NOT_SUPPORTED : cuCtxCreate_v2(handle, flags, device);
+}
+
 CUresult cuCtxDestroy_v2(CUcontext handle) {
     CUresult result = em_enter_driver();
     if (result) return result;
@@ -194,9 +207,12 @@ CUresult cuCtxSetCurrent(CUcontext handle) {
     CUresult result = em_enter_driver();
     if (result) return result;
     if (handle && !em_context_of(handle)) return em_leave(CUDA_ERROR_INVALID_CONTEXT);
-    if (!handle) current.count -= current.count > 0;
-    else if (current.count) current.contexts[current.count - 1] = handle;
-    else current.contexts[current.count++] = handle;
+    if (!handle)
+        current.count -= current.count > 0;
+    else if (current.count)
+        current.contexts[current.count - 1] = handle;
+    else
+        current.contexts[current.count++] = handle;
     return em_leave(CUDA_SUCCESS);
 }
 

@@ -1,8 +1,9 @@
 /* Copies and fills. All copies are boxes of rows: CUDA_MEMCPY3D describes the simplest too.
  *
- * Both sides are checked when the call is made (a range outside of what is allocated is INVALID_VALUE, as with the real driver) and again when the copy runs.
- * An asynchronous copy out of pageable memory reads it at the call; one into pageable memory returns when it is done; copies between device
- * memory do not wait for anything, the synchronous ones included. */
+ * Both sides are checked when the call is made (a range outside of what is allocated is INVALID_VALUE, as with the real
+ * driver) and again when the copy runs. An asynchronous copy out of pageable memory reads it at the call; one into
+ * pageable memory returns when it is done; copies between device memory do not wait for anything, the synchronous ones
+ * included. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
@@ -19,7 +20,11 @@ static bool host_freed(uint64_t address) {
     return false;
 }
 
-typedef struct place { CUmemorytype type; uint64_t host, device; size_t x, y, z, pitch, height; } place;
+typedef struct place {
+    CUmemorytype type;
+    uint64_t host, device;
+    size_t x, y, z, pitch, height;
+} place;
 
 static CUresult refuse(const char *which, uint64_t address, const char *why) {
     em_log("a copy's %s, 0x%llx, %s", which, (unsigned long long)address, why);
@@ -31,12 +36,14 @@ static size_t extent(const em_side *side, const em_copy *copy) {
     return (copy->depth - 1) * side->slice + (copy->height - 1) * side->pitch + copy->width;
 }
 
-static CUresult classify(const em_context *context, const place *p, const char *which, const em_copy *copy, em_side *side) {
+static CUresult classify(const em_context *context, const place *p, const char *which, const em_copy *copy,
+                         em_side *side) {
     if (p->type < CU_MEMORYTYPE_HOST || p->type > CU_MEMORYTYPE_UNIFIED) return CUDA_ERROR_INVALID_VALUE;
     if (p->type == CU_MEMORYTYPE_ARRAY) return CUDA_ERROR_NOT_SUPPORTED;
     bool rows = copy->height > 1 || copy->depth > 1;
     size_t pitch = p->pitch ? p->pitch : p->x + copy->width;
-    if ((rows && (p->pitch < p->x + copy->width || p->pitch > WIDEST)) || (copy->depth > 1 && p->height < p->y + copy->height))
+    if ((rows && (p->pitch < p->x + copy->width || p->pitch > WIDEST)) ||
+        (copy->depth > 1 && p->height < p->y + copy->height))
         return CUDA_ERROR_INVALID_VALUE;
     side->pitch = pitch;
     side->slice = pitch * (p->height ? p->height : copy->height);
@@ -49,7 +56,8 @@ static CUresult classify(const em_context *context, const place *p, const char *
     if (!block && host_freed(side->address)) return refuse(which, side->address, "is in memory that was freed");
     if (block && p->type == CU_MEMORYTYPE_HOST && (block->kind == EM_DEVICE || block->kind == EM_GLOBAL))
         return refuse(which, side->address, "is device memory where host memory was said to be");
-    if (block && !em_range_there(context, side->address, extent(side, copy), false)) return refuse(which, side->address, "goes beyond its allocation");
+    if (block && !em_range_there(context, side->address, extent(side, copy), false))
+        return refuse(which, side->address, "goes beyond its allocation");
     return CUDA_SUCCESS;
 }
 
@@ -60,8 +68,12 @@ CUresult em_copy_make(em_context *context, const CUDA_MEMCPY3D *c, em_copy *copy
         return CUDA_SUCCESS;
     }
     if (c->srcLOD || c->dstLOD) return CUDA_ERROR_INVALID_VALUE;
-    place from = {c->srcMemoryType, (uint64_t)(uintptr_t)c->srcHost, c->srcDevice, c->srcXInBytes, c->srcY, c->srcZ, c->srcPitch, c->srcHeight};
-    place to = {c->dstMemoryType, (uint64_t)(uintptr_t)c->dstHost, c->dstDevice, c->dstXInBytes, c->dstY, c->dstZ, c->dstPitch, c->dstHeight};
+    place from = {
+        c->srcMemoryType, (uint64_t)(uintptr_t)c->srcHost, c->srcDevice, c->srcXInBytes, c->srcY, c->srcZ, c->srcPitch,
+        c->srcHeight};
+    place to = {
+        c->dstMemoryType, (uint64_t)(uintptr_t)c->dstHost, c->dstDevice, c->dstXInBytes, c->dstY, c->dstZ, c->dstPitch,
+        c->dstHeight};
     CUresult result = classify(context, &from, "source", copy, &copy->from);
     return result ? result : classify(context, &to, "destination", copy, &copy->to);
 }
@@ -73,14 +85,17 @@ static bool stage(em_copy *copy) {
     if (!staged) return false;
     for (size_t z = 0; z < copy->depth; z++)
         for (size_t y = 0; y < copy->height; y++)
-            memcpy(staged + z * slice + y * row, (const char *)(uintptr_t)copy->from.address + z * copy->from.slice + y * copy->from.pitch, row);
+            memcpy(staged + z * slice + y * row,
+                   (const char *)(uintptr_t)copy->from.address + z * copy->from.slice + y * copy->from.pitch, row);
     copy->staged = staged;
     copy->from.pitch = row;
     copy->from.slice = slice;
     return true;
 }
 
-static bool pageable(const em_side *side) { return !side->known; }
+static bool pageable(const em_side *side) {
+    return !side->known;
+}
 
 static CUresult submit_copy(em_stream *stream, em_copy *copy, bool asynchronous) {
     em_work work = {.kind = copy->width ? EM_WORK_COPY : EM_WORK_NOTHING, .copy = *copy};
@@ -108,9 +123,17 @@ static CUresult copy_box(const CUDA_MEMCPY3D *box, bool asynchronous, CUstream s
     return result ? result : em_leave(copy_in(context, box, asynchronous, stream));
 }
 
-static CUresult copy_bytes(CUmemorytype to_type, uint64_t to, CUmemorytype from_type, uint64_t from, size_t size, bool asynchronous, CUstream stream) {
-    CUDA_MEMCPY3D box = {.dstMemoryType = to_type, .dstDevice = to, .dstHost = (void *)(uintptr_t)to, .srcMemoryType = from_type, .srcDevice = from,
-                         .srcHost = (const void *)(uintptr_t)from, .WidthInBytes = size, .Height = 1, .Depth = 1};
+static CUresult copy_bytes(CUmemorytype to_type, uint64_t to, CUmemorytype from_type, uint64_t from, size_t size,
+                           bool asynchronous, CUstream stream) {
+    CUDA_MEMCPY3D box = {.dstMemoryType = to_type,
+                         .dstDevice = to,
+                         .dstHost = (void *)(uintptr_t)to,
+                         .srcMemoryType = from_type,
+                         .srcDevice = from,
+                         .srcHost = (const void *)(uintptr_t)from,
+                         .WidthInBytes = size,
+                         .Height = 1,
+                         .Depth = 1};
     return copy_box(&box, asynchronous, stream);
 }
 
@@ -124,9 +147,13 @@ CUresult cuMemcpyDtoH_v2(void *to, CUdeviceptr from, size_t size) {
     return copy_bytes(HOST, (uint64_t)(uintptr_t)to, DEVICE, from, size, false, NULL);
 }
 
-CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t size) { return copy_bytes(DEVICE, to, DEVICE, from, size, false, NULL); }
+CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t size) {
+    return copy_bytes(DEVICE, to, DEVICE, from, size, false, NULL);
+}
 
-CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t size) { return copy_bytes(UNIFIED, to, UNIFIED, from, size, false, NULL); }
+CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, size_t size) {
+    return copy_bytes(UNIFIED, to, UNIFIED, from, size, false, NULL);
+}
 
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void *from, size_t size, CUstream stream) {
     return copy_bytes(DEVICE, to, HOST, (uint64_t)(uintptr_t)from, size, true, stream);
@@ -144,12 +171,19 @@ CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t size, CUstream s
     return copy_bytes(UNIFIED, to, UNIFIED, from, size, true, stream);
 }
 
-static CUresult copy_peer(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size, bool asynchronous, CUstream stream) {
+static CUresult copy_peer(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size,
+                          bool asynchronous, CUstream stream) {
     em_context *context;
     CUresult result = em_enter(&context);
     if (result) return result;
     if (!em_context_of(to_context) || !em_context_of(from_context)) return em_leave(CUDA_ERROR_INVALID_CONTEXT);
-    CUDA_MEMCPY3D box = {.dstMemoryType = DEVICE, .dstDevice = to, .srcMemoryType = DEVICE, .srcDevice = from, .WidthInBytes = size, .Height = 1, .Depth = 1};
+    CUDA_MEMCPY3D box = {.dstMemoryType = DEVICE,
+                         .dstDevice = to,
+                         .srcMemoryType = DEVICE,
+                         .srcDevice = from,
+                         .WidthInBytes = size,
+                         .Height = 1,
+                         .Depth = 1};
     return em_leave(copy_in(context, &box, asynchronous, stream));
 }
 
@@ -157,15 +191,27 @@ CUresult cuMemcpyPeer(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CU
     return copy_peer(to, to_context, from, from_context, size, false, NULL);
 }
 
-CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size, CUstream stream) {
+CUresult cuMemcpyPeerAsync(CUdeviceptr to, CUcontext to_context, CUdeviceptr from, CUcontext from_context, size_t size,
+                           CUstream stream) {
     return copy_peer(to, to_context, from, from_context, size, true, stream);
 }
 
 static CUDA_MEMCPY3D flat(const CUDA_MEMCPY2D *c) {
-    return (CUDA_MEMCPY3D){.srcXInBytes = c->srcXInBytes, .srcY = c->srcY, .srcMemoryType = c->srcMemoryType, .srcHost = c->srcHost,
-                           .srcDevice = c->srcDevice, .srcPitch = c->srcPitch, .dstXInBytes = c->dstXInBytes, .dstY = c->dstY,
-                           .dstMemoryType = c->dstMemoryType, .dstHost = c->dstHost, .dstDevice = c->dstDevice, .dstPitch = c->dstPitch,
-                           .WidthInBytes = c->WidthInBytes, .Height = c->Height, .Depth = 1};
+    return (CUDA_MEMCPY3D){.srcXInBytes = c->srcXInBytes,
+                           .srcY = c->srcY,
+                           .srcMemoryType = c->srcMemoryType,
+                           .srcHost = c->srcHost,
+                           .srcDevice = c->srcDevice,
+                           .srcPitch = c->srcPitch,
+                           .dstXInBytes = c->dstXInBytes,
+                           .dstY = c->dstY,
+                           .dstMemoryType = c->dstMemoryType,
+                           .dstHost = c->dstHost,
+                           .dstDevice = c->dstDevice,
+                           .dstPitch = c->dstPitch,
+                           .WidthInBytes = c->WidthInBytes,
+                           .Height = c->Height,
+                           .Depth = 1};
 }
 
 CUresult cuMemcpy2D_v2(const CUDA_MEMCPY2D *copy) {
@@ -180,45 +226,71 @@ CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *copy, CUstream stream) {
     return copy_box(&box, true, stream);
 }
 
-CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy) { return copy_box(copy, false, NULL); }
-CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *copy, CUstream stream) { return copy_box(copy, true, stream); }
+CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy) {
+    return copy_box(copy, false, NULL);
+}
+CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *copy, CUstream stream) {
+    return copy_box(copy, true, stream);
+}
 
 CUresult em_set_make(em_context *context, const CUDA_MEMSET_NODE_PARAMS *p, em_set *set) {
-    *set = (em_set){.address = p->dst, .pitch = p->pitch, .value = p->value, .element = p->elementSize, .width = p->width, .height = p->height};
+    *set = (em_set){.address = p->dst,
+                    .pitch = p->pitch,
+                    .value = p->value,
+                    .element = p->elementSize,
+                    .width = p->width,
+                    .height = p->height};
     if (p->elementSize != 1 && p->elementSize != 2 && p->elementSize != 4) return CUDA_ERROR_INVALID_VALUE;
     if (!p->width || !p->height) {
         set->width = set->height = 0;
         return CUDA_SUCCESS;
     }
-    if (p->dst % p->elementSize || p->width > SIZE_MAX / 4 || (p->height > 1 && p->pitch < p->width * p->elementSize)) return CUDA_ERROR_INVALID_VALUE;
+    if (p->dst % p->elementSize || p->width > SIZE_MAX / 4 || (p->height > 1 && p->pitch < p->width * p->elementSize))
+        return CUDA_ERROR_INVALID_VALUE;
     if (!em_range_there(context, p->dst, (p->height - 1) * p->pitch + p->width * p->elementSize, false))
         return refuse("destination", p->dst, "is not in allocated memory, or goes beyond it (memset)");
     return CUDA_SUCCESS;
 }
 
-static CUresult set_in(em_context *context, CUdeviceptr to, unsigned int value, unsigned int element, size_t count, bool asynchronous, CUstream handle) {
+static CUresult set_in(em_context *context, CUdeviceptr to, unsigned int value, unsigned int element, size_t count,
+                       bool asynchronous, CUstream handle) {
     em_stream *stream;
     em_work work = {.kind = EM_WORK_SET};
-    CUDA_MEMSET_NODE_PARAMS parameters = {.dst = to, .value = value, .elementSize = element, .width = count, .height = 1};
+    CUDA_MEMSET_NODE_PARAMS parameters = {
+        .dst = to, .value = value, .elementSize = element, .width = count, .height = 1};
     CUresult result = em_stream_of(context, handle, &stream);
     if (!result && !asynchronous) result = em_capture_forbids(context);
     if (!result) result = em_set_make(context, &parameters, &work.set);
     if (result) return result;
     if (!count) work.kind = EM_WORK_NOTHING;
     const em_block *block = em_block_of(context, to);
-    bool host = block && (block->kind == EM_PINNED || block->kind == EM_MANAGED); /* what the host can see, it may look at next */
+    bool host = block && (block->kind == EM_PINNED ||
+                          block->kind == EM_MANAGED); /* what the host can see, it may look at next */
     return host && !asynchronous ? em_submit_and_wait(stream, &work) : em_submit(stream, &work, NULL, NULL);
 }
 
-static CUresult set(CUdeviceptr to, unsigned int value, unsigned int element, size_t count, bool asynchronous, CUstream stream) {
+static CUresult set(CUdeviceptr to, unsigned int value, unsigned int element, size_t count, bool asynchronous,
+                    CUstream stream) {
     em_context *context;
     CUresult result = em_enter(&context);
     return result ? result : em_leave(set_in(context, to, value, element, count, asynchronous, stream));
 }
 
-CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t count) { return set(to, value, 1, count, false, NULL); }
-CUresult cuMemsetD16_v2(CUdeviceptr to, unsigned short value, size_t count) { return set(to, value, 2, count, false, NULL); }
-CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned int value, size_t count) { return set(to, value, 4, count, false, NULL); }
-CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t count, CUstream stream) { return set(to, value, 1, count, true, stream); }
-CUresult cuMemsetD16Async(CUdeviceptr to, unsigned short value, size_t count, CUstream stream) { return set(to, value, 2, count, true, stream); }
-CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int value, size_t count, CUstream stream) { return set(to, value, 4, count, true, stream); }
+CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, size_t count) {
+    return set(to, value, 1, count, false, NULL);
+}
+CUresult cuMemsetD16_v2(CUdeviceptr to, unsigned short value, size_t count) {
+    return set(to, value, 2, count, false, NULL);
+}
+CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned int value, size_t count) {
+    return set(to, value, 4, count, false, NULL);
+}
+CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, size_t count, CUstream stream) {
+    return set(to, value, 1, count, true, stream);
+}
+CUresult cuMemsetD16Async(CUdeviceptr to, unsigned short value, size_t count, CUstream stream) {
+    return set(to, value, 2, count, true, stream);
+}
+CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int value, size_t count, CUstream stream) {
+    return set(to, value, 4, count, true, stream);
+}

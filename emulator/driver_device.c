@@ -1,12 +1,17 @@
-/* Devices: what they are and can. All devices are alike; settings.def has their properties, sm.def those of a compute capability. */
+/* Devices: what they are and can. All devices are alike; settings.def has their properties, sm.def those of a compute
+ * capability. */
 #include "emulator/driver.h"
 
 #include <stdio.h>
 #include <string.h>
 
-bool em_device_valid(CUdevice device) { return device >= 0 && device < em__driver.settings.devices; }
+bool em_device_valid(CUdevice device) {
+    return device >= 0 && device < em__driver.settings.devices;
+}
 
-em_device_state *em_device_of(const em_context *context) { return &em__driver.devices[context->device]; }
+em_device_state *em_device_of(const em_context *context) {
+    return &em__driver.devices[context->device];
+}
 
 /* Enters, and checks the device and that there is somewhere to put the answer. */
 static CUresult enter(const void *answer, CUdevice device) {
@@ -40,7 +45,10 @@ CUresult cuDeviceGetName(char *name, int length, CUdevice device) {
 
 static bool attribute_value(const em_settings *settings, int ordinal, CUdevice_attribute attribute, int *value) {
     switch (attribute) {
-#define ATTRIBUTE(name, number, expression) case CU_DEVICE_ATTRIBUTE_##name: *value = expression; return true;
+#define ATTRIBUTE(name, number, expression)                                                                            \
+    case CU_DEVICE_ATTRIBUTE_##name:                                                                                   \
+        *value = expression;                                                                                           \
+        return true;
 #include "emulator/attributes.def"
 #undef ATTRIBUTE
     }
@@ -50,7 +58,8 @@ static bool attribute_value(const em_settings *settings, int ordinal, CUdevice_a
 CUresult cuDeviceGetAttribute(int *value, CUdevice_attribute attribute, CUdevice device) {
     CUresult result = enter(value, device);
     if (result) return result;
-    return em_leave(attribute_value(&em__driver.settings, device, attribute, value) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+    return em_leave(attribute_value(&em__driver.settings, device, attribute, value) ? CUDA_SUCCESS
+                                                                                    : CUDA_ERROR_INVALID_VALUE);
 }
 
 CUresult cuDeviceTotalMem_v2(size_t *bytes, CUdevice device) {
@@ -70,7 +79,9 @@ CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device) {
     return em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) { return cuDeviceGetUuid_v2(uuid, device); }
+CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice device) {
+    return cuDeviceGetUuid_v2(uuid, device);
+}
 
 CUresult cuDeviceGetPCIBusId(char *id, int length, CUdevice device) {
     CUresult result = enter(id, device);

@@ -1,4 +1,5 @@
-/* Events: an event refers to the operation that recorded it, so waiting, asking and timing look at that one. A captured record refers to nodes. */
+/* Events: an event refers to the operation that recorded it, so waiting, asking and timing look at that one. A captured
+ * record refers to nodes. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
@@ -8,7 +9,8 @@ CUresult cuEventCreate(CUevent *handle, unsigned int flags) {
     em_context *context;
     CUresult result = em_enter(&context);
     if (result) return result;
-    if (!handle || flags & ~3u) return em_leave(flags & CU_EVENT_INTERPROCESS ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE);
+    if (!handle || flags & ~3u)
+        return em_leave(flags & CU_EVENT_INTERPROCESS ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE);
     em_event *event = calloc(1, sizeof *event);
     if (!event) return em_leave(CUDA_ERROR_OUT_OF_MEMORY);
     event->flags = flags;
@@ -93,7 +95,9 @@ CUresult cuEventRecordWithFlags(CUevent handle, CUstream stream_handle, unsigned
     return em_leave(result ? result : record(event, stream));
 }
 
-CUresult cuEventRecord(CUevent event, CUstream stream) { return cuEventRecordWithFlags(event, stream, CU_EVENT_RECORD_DEFAULT); }
+CUresult cuEventRecord(CUevent event, CUstream stream) {
+    return cuEventRecordWithFlags(event, stream, CU_EVENT_RECORD_DEFAULT);
+}
 
 CUresult cuEventQuery(CUevent handle) {
     em_context *context;
@@ -101,6 +105,8 @@ CUresult cuEventQuery(CUevent handle) {
     CUresult result = enter_event(handle, &context, &event);
     if (result) return result;
     if (event->captured) return em_leave(CUDA_ERROR_CAPTURED_EVENT);
+    result = em_capture_forbids(event->object.context);
+    if (result) return em_leave(result);
     return em_leave(event->op && !event->op->done ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
 }
 
@@ -110,6 +116,8 @@ CUresult cuEventSynchronize(CUevent handle) {
     CUresult result = enter_event(handle, &context, &event);
     if (result) return result;
     if (event->captured) return em_leave(CUDA_ERROR_CAPTURED_EVENT);
+    result = em_capture_forbids(event->object.context);
+    if (result) return em_leave(result);
     em_op *op = event->op;
     if (!op) return em_leave(CUDA_SUCCESS);
     op->references++;
@@ -126,7 +134,8 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent start_handle, CUevent e
     const em_event *end = em_handle_get(EM_EVENT, end_handle);
     if (!end) return em_leave(CUDA_ERROR_INVALID_HANDLE);
     if (!milliseconds) return em_leave(CUDA_ERROR_INVALID_VALUE);
-    if ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING || !start->op || !end->op) return em_leave(CUDA_ERROR_INVALID_HANDLE);
+    if ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING || !start->op || !end->op)
+        return em_leave(CUDA_ERROR_INVALID_HANDLE);
     if (start->object.context != end->object.context) return em_leave(CUDA_ERROR_INVALID_HANDLE);
     if (!start->op->done || !end->op->done) return em_leave(CUDA_ERROR_NOT_READY);
     const struct timespec *a = &start->op->finished, *b = &end->op->finished;
@@ -134,7 +143,9 @@ CUresult cuEventElapsedTime(float *milliseconds, CUevent start_handle, CUevent e
     return em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end) { return cuEventElapsedTime(milliseconds, start, end); }
+CUresult cuEventElapsedTime_v2(float *milliseconds, CUevent start, CUevent end) {
+    return cuEventElapsedTime(milliseconds, start, end);
+}
 
 CUresult cuStreamWaitEvent(CUstream stream_handle, CUevent handle, unsigned int flags) {
     em_context *context;

@@ -1,26 +1,32 @@
 /* Graphs: nodes of work with dependencies, and the executable form.
  *
- * An executable is the nodes' work in one order that the edges allow, run as one operation of a stream. Of several nodes that could be next the one
- * added last goes first, so that a forgotten edge shows as a wrong result. Launching copies the work, so an update changes later launches only. */
+ * An executable is the nodes' work in one order that the edges allow, run as one operation of a stream. Of several
+ * nodes that could be next the one added last goes first, so that a forgotten edge shows as a wrong result. Launching
+ * copies the work, so an update changes later launches only. */
 #include "emulator/graph.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct item { void *node; em_work work; } item;
+typedef struct item {
+    void *node;
+    em_work work;
+} item;
 typedef struct em_exec {
     em_object object;
     item *items;
     size_t count;
-    em_op *last;                 /* launch; a reference: an executable's launches are in order */
+    em_op *last; /* launch; a reference: an executable's launches are in order */
 } em_exec;
 
 CUresult em_graph_create(em_context *context, em_graph **graph) {
     em_graph *fresh = calloc(1, sizeof *fresh);
     if (!fresh) return CUDA_ERROR_OUT_OF_MEMORY;
     CUresult result = em_object_add(&fresh->object, EM_GRAPH, context);
-    if (result) free(fresh);
-    else *graph = fresh;
+    if (result)
+        free(fresh);
+    else
+        *graph = fresh;
     return result;
 }
 
@@ -48,10 +54,17 @@ CUresult em_graph_add(em_graph *graph, em_work *work, em_node *const *dependenci
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
     if (count) memcpy(copy, dependencies, count * sizeof *copy);
-    *node = (em_node){.graph = graph, .handle = handle, .work = *work, .dependencies = copy, .dependency_count = count, .previous = graph->last};
+    *node = (em_node){.graph = graph,
+                      .handle = handle,
+                      .work = *work,
+                      .dependencies = copy,
+                      .dependency_count = count,
+                      .previous = graph->last};
     *work = (em_work){0};
-    if (graph->last) graph->last->next = node;
-    else graph->first = node;
+    if (graph->last)
+        graph->last->next = node;
+    else
+        graph->first = node;
     graph->last = node;
     graph->count++;
     *result = node;
@@ -77,9 +90,12 @@ static CUresult enter_graph(CUgraph handle, em_context **context, em_graph **gra
 }
 
 /* Adds work behind the nodes with these handles; takes what work owns. */
-static CUresult add(em_graph *graph, em_work *work, CUgraphNode *handle, const CUgraphNode *dependencies, size_t count) {
+static CUresult add(em_graph *graph, em_work *work, CUgraphNode *handle, const CUgraphNode *dependencies,
+                    size_t count) {
     em_node **nodes = calloc(count + 1, sizeof *nodes);
-    CUresult result = !nodes ? CUDA_ERROR_OUT_OF_MEMORY : count && !dependencies ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+    CUresult result = !nodes                   ? CUDA_ERROR_OUT_OF_MEMORY
+                      : count && !dependencies ? CUDA_ERROR_INVALID_VALUE
+                                               : CUDA_SUCCESS;
     for (size_t i = 0; i < count && !result; i++) {
         nodes[i] = em_handle_get(EM_NODE, dependencies[i]);
         if (!nodes[i] || nodes[i]->graph != graph) result = CUDA_ERROR_INVALID_VALUE;
@@ -87,8 +103,10 @@ static CUresult add(em_graph *graph, em_work *work, CUgraphNode *handle, const C
             if (nodes[j] == nodes[i]) result = CUDA_ERROR_INVALID_VALUE;
     }
     em_node *node;
-    if (result) em_work_clear(work);
-    else result = em_graph_add(graph, work, nodes, count, &node);
+    if (result)
+        em_work_clear(work);
+    else
+        result = em_graph_add(graph, work, nodes, count, &node);
     if (!result) *handle = (CUgraphNode)node->handle;
     free(nodes);
     return result;
@@ -109,7 +127,8 @@ static CUresult make_kernel(em_context *context, CUDA_KERNEL_NODE_PARAMS p, em_w
     return em_kernel_make(p.ctx ? em_context_of(p.ctx) : context, &p, &work->kernel);
 }
 
-static CUresult add_kernel(CUgraphNode *node, CUgraph handle, const CUgraphNode *dependencies, size_t count, CUDA_KERNEL_NODE_PARAMS parameters) {
+static CUresult add_kernel(CUgraphNode *node, CUgraph handle, const CUgraphNode *dependencies, size_t count,
+                           CUDA_KERNEL_NODE_PARAMS parameters) {
     em_context *context;
     em_graph *graph;
     em_work work;
@@ -119,15 +138,19 @@ static CUresult add_kernel(CUgraphNode *node, CUgraph handle, const CUgraphNode 
     return em_leave(result ? result : add(graph, &work, node, dependencies, count));
 }
 
-CUresult cuGraphAddKernelNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count, const CUDA_KERNEL_NODE_PARAMS *parameters) {
-    return parameters ? add_kernel(node, graph, dependencies, count, first_version(parameters)) : CUDA_ERROR_INVALID_VALUE;
+CUresult cuGraphAddKernelNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+                              const CUDA_KERNEL_NODE_PARAMS *parameters) {
+    return parameters ? add_kernel(node, graph, dependencies, count, first_version(parameters))
+                      : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult cuGraphAddKernelNode_v2(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count, const CUDA_KERNEL_NODE_PARAMS *parameters) {
+CUresult cuGraphAddKernelNode_v2(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+                                 const CUDA_KERNEL_NODE_PARAMS *parameters) {
     return parameters ? add_kernel(node, graph, dependencies, count, *parameters) : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult cuGraphAddMemcpyNode(CUgraphNode *node, CUgraph handle, const CUgraphNode *dependencies, size_t count, const CUDA_MEMCPY3D *copy, CUcontext owner) {
+CUresult cuGraphAddMemcpyNode(CUgraphNode *node, CUgraph handle, const CUgraphNode *dependencies, size_t count,
+                              const CUDA_MEMCPY3D *copy, CUcontext owner) {
     em_context *context;
     em_graph *graph;
     CUresult result = enter_graph(handle, &context, &graph);
@@ -139,8 +162,8 @@ CUresult cuGraphAddMemcpyNode(CUgraphNode *node, CUgraph handle, const CUgraphNo
     return em_leave(result ? result : add(graph, &work, node, dependencies, count));
 }
 
-CUresult cuGraphAddMemsetNode(CUgraphNode *node, CUgraph handle, const CUgraphNode *dependencies, size_t count, const CUDA_MEMSET_NODE_PARAMS *parameters,
-                              CUcontext owner) {
+CUresult cuGraphAddMemsetNode(CUgraphNode *node, CUgraph handle, const CUgraphNode *dependencies, size_t count,
+                              const CUDA_MEMSET_NODE_PARAMS *parameters, CUcontext owner) {
     em_context *context;
     em_graph *graph;
     CUresult result = enter_graph(handle, &context, &graph);
@@ -159,7 +182,8 @@ CUresult cuGraphGetNodes(CUgraph handle, CUgraphNode *nodes, size_t *count) {
     if (result) return result;
     if (!count) return em_leave(CUDA_ERROR_INVALID_VALUE);
     size_t given = 0;
-    for (const em_node *node = graph->first; nodes && node && given < *count; node = node->next) nodes[given++] = node->handle;
+    for (const em_node *node = graph->first; nodes && node && given < *count; node = node->next)
+        nodes[given++] = node->handle;
     while (nodes && given < *count) nodes[given++] = NULL;
     *count = graph->count; /* how many there are, also when fewer were asked for */
     return em_leave(CUDA_SUCCESS);
@@ -214,9 +238,12 @@ CUresult cuGraphInstantiateWithFlags(CUgraphExec *handle, CUgraph graph_handle, 
     em_exec *exec = calloc(1, sizeof *exec);
     if (!exec) return em_leave(CUDA_ERROR_OUT_OF_MEMORY);
     exec->items = calloc(graph->count + 1, sizeof *exec->items);
-    result = exec->items && place_all(graph, exec) ? em_object_add(&exec->object, EM_EXEC, context) : CUDA_ERROR_OUT_OF_MEMORY;
-    if (result) em_exec_end(&exec->object);
-    else *handle = exec->object.handle;
+    result = exec->items && place_all(graph, exec) ? em_object_add(&exec->object, EM_EXEC, context)
+                                                   : CUDA_ERROR_OUT_OF_MEMORY;
+    if (result)
+        em_exec_end(&exec->object);
+    else
+        *handle = exec->object.handle;
     return em_leave(result);
 }
 
@@ -239,8 +266,10 @@ static CUresult copy_items(const em_exec *exec, em_work *list) {
     for (size_t i = 0; i < exec->count; i++, list->count++) {
         const em_work *work = &exec->items[i].work;
         CUresult result = CUDA_SUCCESS;
-        if (work->kind == EM_WORK_KERNEL && !em_handle_get(EM_FUNCTION, work->kernel.handle)) result = CUDA_ERROR_INVALID_HANDLE; /* module unloaded */
-        else if (!em_work_clone(&list->items[i], work)) result = CUDA_ERROR_OUT_OF_MEMORY;
+        if (work->kind == EM_WORK_KERNEL && !em_handle_get(EM_FUNCTION, work->kernel.handle))
+            result = CUDA_ERROR_INVALID_HANDLE; /* module unloaded */
+        else if (!em_work_clone(&list->items[i], work))
+            result = CUDA_ERROR_OUT_OF_MEMORY;
         if (!result) continue;
         em_work_clear(list);
         return result;
@@ -283,11 +312,13 @@ static CUresult set_kernel(CUgraphExec handle, CUgraphNode node, CUDA_KERNEL_NOD
     return em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuGraphExecKernelNodeSetParams(CUgraphExec executable, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *parameters) {
+CUresult cuGraphExecKernelNodeSetParams(CUgraphExec executable, CUgraphNode node,
+                                        const CUDA_KERNEL_NODE_PARAMS *parameters) {
     return parameters ? set_kernel(executable, node, first_version(parameters)) : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec executable, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *parameters) {
+CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec executable, CUgraphNode node,
+                                           const CUDA_KERNEL_NODE_PARAMS *parameters) {
     return parameters ? set_kernel(executable, node, *parameters) : CUDA_ERROR_INVALID_VALUE;
 }
 

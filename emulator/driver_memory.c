@@ -1,7 +1,8 @@
 /* Allocation: device, pinned, registered and managed memory, pools, and what pointers are.
  *
- * Every allocation has a record in its context; its block points to it. Host and managed memory is registered with the other devices too, since
- * all of them may touch it. Stream-ordered memory is not mapped before its allocation's turn in the stream; freed memory is never used again. */
+ * Every allocation has a record in its context; its block points to it. Host and managed memory is registered with the
+ * other devices too, since all of them may touch it. Stream-ordered memory is not mapped before its allocation's turn
+ * in the stream; freed memory is never used again. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
@@ -23,14 +24,18 @@ bool em_range_there(const em_context *context, uint64_t address, size_t size, bo
     return block && (!now || block->mapped) && size <= block->size - (address - block->address);
 }
 
-static em_memory *memory_of(const em_context *context) { return em_device_of(context)->memory; }
+static em_memory *memory_of(const em_context *context) {
+    return em_device_of(context)->memory;
+}
 
 /* All devices but the allocation's own. */
 static bool share(const em_allocation *allocation) {
     int done = 0;
     for (; done < em__driver.settings.devices; done++) {
         em_memory *memory = em__driver.devices[done].memory;
-        if (done != allocation->context->device && !em_memory_register(memory, (void *)(uintptr_t)allocation->address, allocation->size)) break;
+        if (done != allocation->context->device &&
+            !em_memory_register(memory, (void *)(uintptr_t)allocation->address, allocation->size))
+            break;
         em_memory_own(memory, allocation->address, (void *)(uintptr_t)allocation);
     }
     if (done == em__driver.settings.devices) return true;
@@ -67,8 +72,10 @@ static void count_in(em_allocation *allocation) {
 
 static void count_out(em_allocation *allocation) {
     em_stats *statistics = &em__driver.statistics;
-    if (allocation->previous) allocation->previous->next = allocation->next;
-    else allocation->context->allocations = allocation->next;
+    if (allocation->previous)
+        allocation->previous->next = allocation->next;
+    else
+        allocation->context->allocations = allocation->next;
     if (allocation->next) allocation->next->previous = allocation->previous;
     statistics->live_allocations--;
     *(allocation->kind == EM_PINNED ? &statistics->live_host_bytes : &statistics->live_bytes) -= allocation->size;
@@ -91,7 +98,8 @@ static bool obtain(em_allocation *allocation, void *registered) {
     return false;
 }
 
-static CUresult allocate(em_context *context, em_kind kind, size_t size, em_pool *pool, void *registered, em_allocation **result) {
+static CUresult allocate(em_context *context, em_kind kind, size_t size, em_pool *pool, void *registered,
+                         em_allocation **result) {
     if (em_requested(kind == EM_PINNED ? EM_REQUEST_HOST_ALLOC : EM_REQUEST_ALLOC)) {
         em_log("an allocation of %zu bytes fails on request", size);
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -99,7 +107,8 @@ static CUresult allocate(em_context *context, em_kind kind, size_t size, em_pool
     if (pool && pool->most && (size > pool->most || pool->used > pool->most - size)) return CUDA_ERROR_OUT_OF_MEMORY;
     em_allocation *allocation = calloc(1, sizeof *allocation);
     if (!allocation) return CUDA_ERROR_OUT_OF_MEMORY;
-    *allocation = (em_allocation){.context = context, .size = size, .kind = kind, .pool = pool, .registered = registered != NULL};
+    *allocation =
+        (em_allocation){.context = context, .size = size, .kind = kind, .pool = pool, .registered = registered != NULL};
     if (!obtain(allocation, registered)) {
         free(allocation);
         return CUDA_ERROR_OUT_OF_MEMORY;
@@ -109,9 +118,14 @@ static CUresult allocate(em_context *context, em_kind kind, size_t size, em_pool
     return CUDA_SUCCESS;
 }
 
-/* New memory is all ones, so that nobody can rely on zeros: NaN, -1, an index that is out of bounds. */
+/* New memory is all ones, so that nobody can rely on zeros: NaN, -1, an index that is out of bounds. Of much memory
+ * only both ends are. */
 static void fill(const em_allocation *allocation) {
-    if (em__driver.settings.fill && !allocation->registered) memset((void *)(uintptr_t)allocation->address, 0xff, allocation->size);
+    if (!em__driver.settings.fill || allocation->registered) return;
+    char *data = (char *)(uintptr_t)allocation->address;
+    size_t much = (size_t)64 << 20, end = (size_t)1 << 20;
+    memset(data, 0xff, allocation->size > much ? end : allocation->size);
+    if (allocation->size > much) memset(data + allocation->size - end, 0xff, end);
 }
 
 CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *pool, em_allocation **allocation) {
@@ -121,15 +135,19 @@ CUresult em_allocate(em_context *context, em_kind kind, size_t size, em_pool *po
 void em_allocation_end(em_allocation *allocation) {
     if (allocation->kind != EM_DEVICE) withdraw(allocation);
     em_memory_free(memory_of(allocation->context), allocation->address);
+    em_settle();
     count_out(allocation);
-    if (allocation->mapping) allocation->ended = true;
-    else free(allocation);
+    if (allocation->mapping)
+        allocation->ended = true;
+    else
+        free(allocation);
 }
 
 void em_allocation_map(em_allocation *allocation) {
     allocation->mapping = false;
     if (allocation->ended) {
-        em_log("memory at 0x%llx was freed before its allocation in stream order", (unsigned long long)allocation->address);
+        em_log("memory at 0x%llx was freed before its allocation in stream order",
+               (unsigned long long)allocation->address);
         free(allocation);
         return;
     }
@@ -162,7 +180,8 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t size, unsigned int flags
     em_allocation *allocation;
     CUresult result = em_enter(&context);
     if (result) return result;
-    if (!address || !size || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST)) return em_leave(CUDA_ERROR_INVALID_VALUE);
+    if (!address || !size || (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))
+        return em_leave(CUDA_ERROR_INVALID_VALUE);
     result = em_capture_forbids(context);
     if (!result) result = em_allocate(context, EM_MANAGED, size, NULL, &allocation);
     if (result) return em_leave(result);
@@ -174,13 +193,13 @@ CUresult cuMemAllocManaged(CUdeviceptr *address, size_t size, unsigned int flags
 
 /* Waits for all devices, which may be using what is about to go. */
 static CUresult wait_for_all(em_context *context) {
-    CUresult result = em_context_wait(context);
-    for (em_context *other = em__driver.contexts; other && !result; other = other->next)
-        if (other != context) em_context_wait(other); /* its errors are its own */
-    return result;
+    em_wait_for_submitted(NULL);
+    return context->error;
 }
 
-static bool host_allocation(const em_allocation *allocation) { return allocation->kind == EM_PINNED; }
+static bool host_allocation(const em_allocation *allocation) {
+    return allocation->kind == EM_PINNED;
+}
 
 CUresult cuMemFree_v2(CUdeviceptr address) {
     em_context *context;
@@ -199,7 +218,8 @@ CUresult cuMemFree_v2(CUdeviceptr address) {
     return em_leave(CUDA_SUCCESS);
 }
 
-static CUresult allocate_ordered(em_context *context, CUdeviceptr *address, size_t size, em_pool *pool, CUstream handle) {
+static CUresult allocate_ordered(em_context *context, CUdeviceptr *address, size_t size, em_pool *pool,
+                                 CUstream handle) {
     em_stream *stream;
     em_allocation *allocation;
     CUresult result = em_stream_of(context, handle, &stream);
@@ -207,7 +227,8 @@ static CUresult allocate_ordered(em_context *context, CUdeviceptr *address, size
     if (!address || !size) return CUDA_ERROR_INVALID_VALUE;
     if (stream->capture) return CUDA_ERROR_NOT_SUPPORTED;
     if (!pool) pool = em_device_of(stream->object.context)->pool;
-    if (pool->device != stream->object.context->device) return CUDA_ERROR_NOT_SUPPORTED; /* it would take access to a peer's memory */
+    if (pool->device != stream->object.context->device)
+        return CUDA_ERROR_NOT_SUPPORTED; /* it would take access to a peer's memory */
     result = em_allocate(stream->object.context, EM_DEVICE, size, pool, &allocation);
     if (result) return result;
     em_memory_map(memory_of(allocation->context), allocation->address, false);
@@ -291,9 +312,13 @@ static CUresult end_host(void *data, bool registered, CUresult refusal) {
     return em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuMemFreeHost(void *data) { return end_host(data, false, CUDA_ERROR_INVALID_VALUE); }
+CUresult cuMemFreeHost(void *data) {
+    return end_host(data, false, CUDA_ERROR_INVALID_VALUE);
+}
 
-CUresult cuMemHostUnregister(void *data) { return end_host(data, true, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED); }
+CUresult cuMemHostUnregister(void *data) {
+    return end_host(data, true, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
+}
 
 CUresult cuMemHostRegister_v2(void *data, size_t size, unsigned int flags) {
     em_context *context;
@@ -305,7 +330,8 @@ CUresult cuMemHostRegister_v2(void *data, size_t size, unsigned int flags) {
     if (flags & (CU_MEMHOSTREGISTER_IOMEMORY | CU_MEMHOSTREGISTER_READ_ONLY)) return em_leave(CUDA_ERROR_NOT_SUPPORTED);
     result = em_capture_forbids(context);
     if (result) return em_leave(result);
-    if (em_block_of(context, address) || em_block_of(context, address + size - 1)) return em_leave(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+    if (em_block_of(context, address) || em_block_of(context, address + size - 1))
+        return em_leave(CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
     result = allocate(context, EM_PINNED, size, NULL, data, &allocation);
     if (!result) allocation->flags = flags;
     return em_leave(result);

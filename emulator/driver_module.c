@@ -1,6 +1,7 @@
 /* Modules and libraries: loading PTX text with the JIT's options and logs, and finding what is in them.
  *
- * Parsing happens without the lock. A library is a module that belongs to a context from the start; its kernels are the module's functions. */
+ * Parsing happens without the lock. A library is a module that belongs to a context from the start; its kernels are the
+ * module's functions. */
 #include "emulator/driver.h"
 
 #include <stdarg.h>
@@ -8,10 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the logs go: -1 where the caller gave none. Places in the arrays of options, since sizes are written back there. */
+/* Where the logs go: -1 where the caller gave none. Places in the arrays of options, since sizes are written back
+ * there. */
 typedef struct jit {
     int info, info_size, error, error_size, wall_time;
-    uint32_t target;             /* 0: the device's */
+    uint32_t target; /* 0: the device's */
 } jit;
 
 static CUresult jit_option(jit *j, CUjit_option option, int place, const void *value) {
@@ -23,14 +25,22 @@ static CUresult jit_option(jit *j, CUjit_option option, int place, const void *v
     case CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES: j->error_size = place; return CUDA_SUCCESS;
     case CU_JIT_WALL_TIME: j->wall_time = place; return CUDA_SUCCESS;
     case CU_JIT_OPTIMIZATION_LEVEL: return number <= 4 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    case CU_JIT_TARGET: j->target = (uint32_t)(number & 0xffff); return number ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+    case CU_JIT_TARGET:
+        j->target = (uint32_t)(number & 0xffff);
+        return number ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     case CU_JIT_FALLBACK_STRATEGY: return number <= 1 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
     case CU_JIT_CACHE_MODE: return number <= 2 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-    case CU_JIT_MAX_REGISTERS: case CU_JIT_THREADS_PER_BLOCK: case CU_JIT_TARGET_FROM_CUCONTEXT: case CU_JIT_GENERATE_DEBUG_INFO:
-    case CU_JIT_LOG_VERBOSE: case CU_JIT_GENERATE_LINE_INFO: return CUDA_SUCCESS;
+    case CU_JIT_MAX_REGISTERS:
+    case CU_JIT_THREADS_PER_BLOCK:
+    case CU_JIT_TARGET_FROM_CUCONTEXT:
+    case CU_JIT_GENERATE_DEBUG_INFO:
+    case CU_JIT_LOG_VERBOSE:
+    case CU_JIT_GENERATE_LINE_INFO: return CUDA_SUCCESS;
     case CU_JIT_NUM_OPTIONS: break;
     }
-    return (unsigned int)option < CU_JIT_NUM_OPTIONS ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE; /* the newer ones are taken and change nothing */
+    return (unsigned int)option < CU_JIT_NUM_OPTIONS
+               ? CUDA_SUCCESS
+               : CUDA_ERROR_INVALID_VALUE; /* the newer ones are taken and change nothing */
 }
 
 static CUresult jit_options(jit *j, unsigned int count, const CUjit_option *options, void *const *values) {
@@ -47,7 +57,8 @@ static CUresult jit_options(jit *j, unsigned int count, const CUjit_option *opti
 static void give_log(void **values, int buffer, int size, const char *text) {
     if (size < 0) return;
     size_t room = (uintptr_t)values[size] & UINT32_MAX, length = text ? strlen(text) : 0;
-    if (buffer < 0 || !values[buffer] || !room) length = 0;
+    if (buffer < 0 || !values[buffer] || !room)
+        length = 0;
     else {
         if (length >= room) length = room - 1;
         memcpy(values[buffer], text ? text : "", length);
@@ -68,9 +79,12 @@ static CUresult result_of(em_status status) {
 }
 
 /* Machine code instead of text: an ELF file or a fat binary. */
-static bool is_binary(const void *image) { return !memcmp(image, "\177ELF", 4) || !memcmp(image, "\x50\xed\x55\xba", 4); }
+static bool is_binary(const void *image) {
+    return !strncmp(image, "\177ELF", 4) || !strncmp(image, "\x50\xed\x55\xba", 4);
+}
 
-static CUresult parse(const em_device_state *state, const jit *j, const char *image, bool refuse, em_module **module, em_text *log) {
+static CUresult parse(const em_device_state *state, const jit *j, const char *image, bool refuse, em_module **module,
+                      em_text *log) {
     if (refuse) {
         em_text_add(log, "ptxas application ptx input, line 1; fatal   : refused on request (load)\n");
         return CUDA_ERROR_INVALID_PTX;
@@ -86,7 +100,8 @@ static CUresult parse(const em_device_state *state, const jit *j, const char *im
     return result_of(em_module_load(image, strlen(image), &state->device, state->memory, module, log));
 }
 
-static CUresult load(const void *image, unsigned int count, const CUjit_option *options, void **values, em_module_object **object) {
+static CUresult load(const void *image, unsigned int count, const CUjit_option *options, void **values,
+                     em_module_object **object) {
     em_context *context;
     jit j;
     CUresult result = em_enter(&context);
@@ -96,6 +111,7 @@ static CUresult load(const void *image, unsigned int count, const CUjit_option *
     em_module_object *fresh = result ? NULL : calloc(1, sizeof *fresh);
     if (!fresh) return em_leave(result ? result : CUDA_ERROR_OUT_OF_MEMORY);
     bool refuse = em_requested(EM_REQUEST_LOAD);
+    CUcontext handle = context->handle;
     em_leave(CUDA_SUCCESS);
 
     em_text log = {0};
@@ -113,7 +129,7 @@ static CUresult load(const void *image, unsigned int count, const CUjit_option *
     }
 
     pthread_mutex_lock(&em__lock);
-    if (!result && !context->active) result = CUDA_ERROR_CONTEXT_IS_DESTROYED;
+    if (!result && em_context_of(handle) != context) result = CUDA_ERROR_CONTEXT_IS_DESTROYED;
     if (!result) result = em_object_add(&fresh->object, EM_MODULE, context);
     if (result) {
         em_module_unload(fresh->module);
@@ -134,11 +150,13 @@ void em_module_end(em_module_object *module) {
     em_handle_drop(module->library);
     em_object_remove(&module->object);
     em_module_unload(module->module);
+    em_settle();
     free(module);
     em__driver.statistics.modules--;
 }
 
-CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int count, CUjit_option *options, void **values) {
+CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int count, CUjit_option *options,
+                            void **values) {
     em_module_object *object;
     if (!module) return CUDA_ERROR_INVALID_VALUE;
     CUresult result = load(image, count, options, values, &object);
@@ -146,7 +164,9 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned int co
     return result;
 }
 
-CUresult cuModuleLoadData(CUmodule *module, const void *image) { return cuModuleLoadDataEx(module, image, 0, NULL, NULL); }
+CUresult cuModuleLoadData(CUmodule *module, const void *image) {
+    return cuModuleLoadDataEx(module, image, 0, NULL, NULL);
+}
 
 static CUresult end_module(em_context *context, em_module_object *module) {
     CUresult result = em_capture_forbids(context);
@@ -182,7 +202,8 @@ static CUresult find_function(em_module_object *module, const char *name, void *
     fresh->module = module;
     fresh->function = function;
     fresh->info = em_function_describe(function);
-    fresh->dynamic_limit = fresh->info.shared_bytes > EM_SHARED_DEFAULT ? 0 : EM_SHARED_DEFAULT - fresh->info.shared_bytes;
+    fresh->dynamic_limit =
+        fresh->info.shared_bytes > EM_SHARED_DEFAULT ? 0 : EM_SHARED_DEFAULT - fresh->info.shared_bytes;
     fresh->carveout = -1;
     fresh->next = module->functions;
     module->functions = fresh;
@@ -226,8 +247,9 @@ CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode) {
     return em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *options, void **values, unsigned int count,
-                           CUlibraryOption *library_options, void **library_values, unsigned int library_count) {
+CUresult cuLibraryLoadData(CUlibrary *library, const void *code, CUjit_option *options, void **values,
+                           unsigned int count, CUlibraryOption *library_options, void **library_values,
+                           unsigned int library_count) {
     em_module_object *object;
     if (!library || (library_count && (!library_options || !library_values))) return CUDA_ERROR_INVALID_VALUE;
     CUresult result = load(code, count, options, values, &object);

@@ -10,25 +10,38 @@ static bool attribute_of(const em_block *block, CUdeviceptr address, CUpointer_a
     bool host = !block || block->kind == EM_PINNED;
     bool reachable = block && block->kind != EM_DEVICE && block->kind != EM_GLOBAL; /* from the host */
     switch (attribute) {
-    case CU_POINTER_ATTRIBUTE_CONTEXT: *(CUcontext *)value = allocation ? allocation->context->handle : NULL; return block;
-    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE: *(CUmemorytype *)value = host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE; return block;
+    case CU_POINTER_ATTRIBUTE_CONTEXT:
+        *(CUcontext *)value = allocation ? allocation->context->handle : NULL;
+        return block;
+    case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
+        *(CUmemorytype *)value = host ? CU_MEMORYTYPE_HOST : CU_MEMORYTYPE_DEVICE;
+        return block;
     case CU_POINTER_ATTRIBUTE_DEVICE_POINTER: *(CUdeviceptr *)value = block ? address : 0; return block;
-    case CU_POINTER_ATTRIBUTE_HOST_POINTER: *(void **)value = reachable ? (void *)(uintptr_t)address : NULL; return reachable;
+    case CU_POINTER_ATTRIBUTE_HOST_POINTER:
+        *(void **)value = reachable ? (void *)(uintptr_t)address : NULL;
+        return reachable;
     case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: *(int *)value = 0; return block;
     case CU_POINTER_ATTRIBUTE_BUFFER_ID: *(unsigned long long *)value = block ? block->number : 0; return block;
     case CU_POINTER_ATTRIBUTE_IS_MANAGED: *(int *)value = block && block->kind == EM_MANAGED; return true;
-    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL: *(int *)value = allocation ? allocation->context->device : -2; return block;
-    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR: *(void **)value = block ? (void *)(uintptr_t)block->address : NULL; return block;
+    case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
+        *(int *)value = allocation ? allocation->context->device : -2;
+        return block;
+    case CU_POINTER_ATTRIBUTE_RANGE_START_ADDR:
+        *(void **)value = block ? (void *)(uintptr_t)block->address : NULL;
+        return block;
     case CU_POINTER_ATTRIBUTE_RANGE_SIZE: *(size_t *)value = block ? block->size : 0; return block;
     case CU_POINTER_ATTRIBUTE_MAPPED: *(int *)value = block != NULL; return true;
-    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE: *(void **)value = allocation && allocation->pool ? allocation->pool->object.handle : NULL; return block;
+    case CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE:
+        *(void **)value = allocation && allocation->pool ? allocation->pool->object.handle : NULL;
+        return block;
     }
     return false;
 }
 
 static bool attribute_known(CUpointer_attribute attribute) {
     uint64_t room;
-    return attribute_of(NULL, 0, attribute, &room) || (attribute >= 1 && attribute <= 13 && attribute != 5 && attribute != 10) ||
+    return attribute_of(NULL, 0, attribute, &room) ||
+           (attribute >= 1 && attribute <= 13 && attribute != 5 && attribute != 10) ||
            attribute == CU_POINTER_ATTRIBUTE_MEMPOOL_HANDLE;
 }
 
@@ -44,10 +57,12 @@ CUresult cuPointerGetAttribute(void *value, CUpointer_attribute attribute, CUdev
     CUresult result = em_enter(&context);
     if (result) return result;
     if (!value) return em_leave(CUDA_ERROR_INVALID_VALUE);
-    return em_leave(attribute_of(block_of(context, address), address, attribute, value) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE);
+    return em_leave(attribute_of(block_of(context, address), address, attribute, value) ? CUDA_SUCCESS
+                                                                                        : CUDA_ERROR_INVALID_VALUE);
 }
 
-CUresult cuPointerGetAttributes(unsigned int count, CUpointer_attribute *attributes, void **values, CUdeviceptr address) {
+CUresult cuPointerGetAttributes(unsigned int count, CUpointer_attribute *attributes, void **values,
+                                CUdeviceptr address) {
     em_context *context;
     CUresult result = em_enter(&context);
     if (result) return result;
@@ -63,7 +78,8 @@ static CUresult enter_managed(CUdeviceptr address, size_t size, CUmemLocation lo
     CUresult result = em_enter(context);
     if (result) return result;
     const em_block *block = block_of(*context, address);
-    if (!size || !block || block->kind != EM_MANAGED || size > block->size - (address - block->address)) return em_leave(CUDA_ERROR_INVALID_VALUE);
+    if (!size || !block || block->kind != EM_MANAGED || size > block->size - (address - block->address))
+        return em_leave(CUDA_ERROR_INVALID_VALUE);
     if (location.type < CU_MEM_LOCATION_TYPE_DEVICE || location.type > CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT)
         return em_leave(CUDA_ERROR_INVALID_VALUE);
     bool device = location.type == CU_MEM_LOCATION_TYPE_DEVICE;
@@ -71,7 +87,8 @@ static CUresult enter_managed(CUdeviceptr address, size_t size, CUmemLocation lo
 }
 
 /* Moving pages shows nowhere but in time. */
-CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t size, CUmemLocation location, unsigned int flags, CUstream handle) {
+CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t size, CUmemLocation location, unsigned int flags,
+                               CUstream handle) {
     em_context *context;
     em_stream *stream;
     if (flags) return CUDA_ERROR_INVALID_VALUE;
@@ -83,7 +100,8 @@ CUresult cuMemPrefetchAsync_v2(CUdeviceptr address, size_t size, CUmemLocation l
 }
 
 static CUmemLocation location_of(CUdevice device) {
-    return device == -1 ? (CUmemLocation){CU_MEM_LOCATION_TYPE_HOST, 0} : (CUmemLocation){CU_MEM_LOCATION_TYPE_DEVICE, device};
+    return device == -1 ? (CUmemLocation){CU_MEM_LOCATION_TYPE_HOST, 0}
+                        : (CUmemLocation){CU_MEM_LOCATION_TYPE_DEVICE, device};
 }
 
 CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t size, CUdevice device, CUstream stream) {
@@ -105,7 +123,9 @@ CUresult cuMemAdvise(CUdeviceptr address, size_t size, CUmem_advise advice, CUde
     return cuMemAdvise_v2(address, size, advice, location_of(device));
 }
 
-em_pool *em_pool_of(CUmemoryPool handle) { return em_handle_get(EM_POOL, handle); }
+em_pool *em_pool_of(CUmemoryPool handle) {
+    return em_handle_get(EM_POOL, handle);
+}
 
 static CUresult enter_pool(CUmemoryPool handle, em_pool **pool) {
     CUresult result = em_enter_driver();
@@ -124,8 +144,12 @@ static CUresult get_pool(CUmemoryPool *handle, CUdevice device, bool current) {
     return em_leave(CUDA_SUCCESS);
 }
 
-CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool, CUdevice device) { return get_pool(pool, device, false); }
-CUresult cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice device) { return get_pool(pool, device, true); }
+CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool, CUdevice device) {
+    return get_pool(pool, device, false);
+}
+CUresult cuDeviceGetMemPool(CUmemoryPool *pool, CUdevice device) {
+    return get_pool(pool, device, true);
+}
 
 CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool handle) {
     em_pool *pool;
@@ -141,7 +165,8 @@ CUresult cuMemPoolCreate(CUmemoryPool *handle, const CUmemPoolProps *properties)
     CUresult result = em_enter_driver();
     if (result) return result;
     if (!handle || !properties || properties->allocType != 1) return em_leave(CUDA_ERROR_INVALID_VALUE);
-    if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->handleTypes) return em_leave(CUDA_ERROR_NOT_SUPPORTED);
+    if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->handleTypes)
+        return em_leave(CUDA_ERROR_NOT_SUPPORTED);
     if (!em_device_valid(properties->location.id)) return em_leave(CUDA_ERROR_INVALID_VALUE);
     em_pool *pool = calloc(1, sizeof *pool);
     if (!pool) return em_leave(CUDA_ERROR_OUT_OF_MEMORY);
@@ -149,8 +174,10 @@ CUresult cuMemPoolCreate(CUmemoryPool *handle, const CUmemPoolProps *properties)
     pool->most = properties->maxSize;
     for (int a = 0; a < 3; a++) pool->attributes[a] = 1;
     result = em_object_add(&pool->object, EM_POOL, NULL);
-    if (result) free(pool);
-    else *handle = pool->object.handle;
+    if (result)
+        free(pool);
+    else
+        *handle = pool->object.handle;
     return em_leave(result);
 }
 
@@ -178,14 +205,19 @@ CUresult cuMemPoolSetAttribute(CUmemoryPool handle, CUmemPool_attribute attribut
     switch (attribute) {
     case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
     case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
-    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES: pool->attributes[attribute - 1] = *(int *)value != 0; return em_leave(CUDA_SUCCESS);
-    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: pool->attributes[attribute - 1] = *(uint64_t *)value; return em_leave(CUDA_SUCCESS);
+    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+        pool->attributes[attribute - 1] = *(int *)value != 0;
+        return em_leave(CUDA_SUCCESS);
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+        pool->attributes[attribute - 1] = *(uint64_t *)value;
+        return em_leave(CUDA_SUCCESS);
     case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
     case CU_MEMPOOL_ATTR_USED_MEM_HIGH: /* may be set to 0 only */
         if (*(uint64_t *)value) return em_leave(CUDA_ERROR_INVALID_VALUE);
         pool->used_high = pool->used;
         return em_leave(CUDA_SUCCESS);
-    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: break;
+    case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+    case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: break;
     }
     return em_leave(CUDA_ERROR_INVALID_VALUE);
 }
@@ -198,8 +230,12 @@ CUresult cuMemPoolGetAttribute(CUmemoryPool handle, CUmemPool_attribute attribut
     switch (attribute) {
     case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
     case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
-    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES: *(int *)value = (int)pool->attributes[attribute - 1]; return em_leave(CUDA_SUCCESS);
-    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD: *(uint64_t *)value = pool->attributes[attribute - 1]; return em_leave(CUDA_SUCCESS);
+    case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+        *(int *)value = (int)pool->attributes[attribute - 1];
+        return em_leave(CUDA_SUCCESS);
+    case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+        *(uint64_t *)value = pool->attributes[attribute - 1];
+        return em_leave(CUDA_SUCCESS);
     case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT: /* nothing is kept back */
     case CU_MEMPOOL_ATTR_USED_MEM_CURRENT: *(uint64_t *)value = pool->used; return em_leave(CUDA_SUCCESS);
     case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:

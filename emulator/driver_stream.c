@@ -1,10 +1,12 @@
 /* Streams: queues of operations, each served by a thread of its own.
  *
- * An operation begins when it is the first of its stream and what it waits for is done: events, and between the default stream and blocking streams the
- * latest operation of the other side. It may be run by the stream's thread or by a thread that waits for it (host functions only
- * by the stream's); `busy` says that one of them does. An operation is done even if the context failed: then it did nothing.
+ * An operation begins when it is the first of its stream and what it waits for is done: events, and between the default
+ * stream and blocking streams the latest operation of the other side. It may be run by the stream's thread or by a
+ * thread that waits for it (host functions only by the stream's); `busy` says that one of them does. An operation is
+ * done even if the context failed: then it did nothing.
  *
- * Threads are started by the first queued operation and detached; a stream's memory goes when it is closing, empty and no thread serves it. */
+ * Threads are started by the first queued operation and detached; a stream's memory goes when it is closing, empty and
+ * no thread serves it. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
@@ -69,8 +71,10 @@ static void *serve(void *argument) {
     pthread_mutex_lock(&em__lock);
     em_context *context = stream->object.context;
     while (stream->first || !stream->closing) {
-        if (ready(stream)) run_first(stream);
-        else pthread_cond_wait(&em__changed, &em__lock);
+        if (ready(stream))
+            run_first(stream);
+        else
+            pthread_cond_wait(&em__changed, &em__lock);
     }
     end_stream(stream, context);
     em__driver.workers--;
@@ -114,8 +118,10 @@ void em_stream_close(em_stream *stream) {
     stream->object.context = context; /* its work needs it until the end */
     stream->closing = true;
     em__driver.statistics.streams--;
-    if (stream->has_worker) pthread_cond_broadcast(&em__changed);
-    else if (!stream->first) end_stream(stream, context); /* else a thread that waits for it is about to */
+    if (stream->has_worker)
+        pthread_cond_broadcast(&em__changed);
+    else if (!stream->first)
+        end_stream(stream, context); /* else a thread that waits for it is about to */
 }
 
 CUresult em_stream_of(em_context *context, CUstream handle, em_stream **stream) {
@@ -134,7 +140,9 @@ static bool add_wait(em_op *op, em_op *wait) {
     return true;
 }
 
-static bool blocking(const em_stream *stream) { return !(stream->flags & CU_STREAM_NON_BLOCKING); }
+static bool blocking(const em_stream *stream) {
+    return !(stream->flags & CU_STREAM_NON_BLOCKING);
+}
 
 /* The legacy default stream's order: it waits for all blocking streams, and they wait for it. */
 static bool add_legacy_waits(em_stream *stream, em_op *op) {
@@ -151,14 +159,19 @@ static CUresult queue(em_stream *stream, em_work *work, em_op *wait, bool waited
     if (!op) return CUDA_ERROR_OUT_OF_MEMORY;
     op->references = 1;
     op->stream = stream;
-    if (!add_wait(op, wait) || !add_legacy_waits(stream, op) || (!waited_for && !stream->has_worker && !start_worker(stream))) {
+    if (!add_wait(op, wait) || !add_legacy_waits(stream, op) ||
+        (!waited_for && !stream->has_worker && !start_worker(stream))) {
         em_op_release(op);
         return CUDA_ERROR_OUT_OF_MEMORY;
     }
+    op->number = ++em__driver.submitted;
     op->work = *work;
     *work = (em_work){0};
-    if (stream->last_queued) stream->last_queued->next = op;
-    else stream->first = op;
+    em_work_number(&op->work);
+    if (stream->last_queued)
+        stream->last_queued->next = op;
+    else
+        stream->first = op;
     stream->last_queued = op;
     em_op_release(stream->last);
     stream->last = retain(op);
@@ -180,7 +193,9 @@ static CUresult submit(em_stream *stream, em_work *work, em_op *wait, bool waite
     return result;
 }
 
-CUresult em_submit(em_stream *stream, em_work *work, em_op *wait, em_op **op) { return submit(stream, work, wait, false, op); }
+CUresult em_submit(em_stream *stream, em_work *work, em_op *wait, em_op **op) {
+    return submit(stream, work, wait, false, op);
+}
 
 CUresult em_submit_and_wait(em_stream *stream, em_work *work) {
     em_context *context = stream->object.context;
@@ -196,10 +211,31 @@ CUresult em_submit_and_wait(em_stream *stream, em_work *work) {
 CUresult em_op_wait(em_context *context, em_op *op) {
     while (!op->done) {
         em_stream *stream = op->stream;
-        if (ready(stream) && stream->first->work.kind != EM_WORK_HOST && stream->first->work.kind != EM_WORK_LIST) run_first(stream);
-        else pthread_cond_wait(&em__changed, &em__lock);
+        if (ready(stream) && stream->first->work.kind != EM_WORK_HOST && stream->first->work.kind != EM_WORK_LIST)
+            run_first(stream);
+        else
+            pthread_cond_wait(&em__changed, &em__lock);
     }
-    return context->error;
+    return context ? context->error : CUDA_SUCCESS;
+}
+
+/* The oldest operation of a stream that is not done, up to this number. */
+static em_op *unfinished(const em_context *context, uint64_t number) {
+    for (const em_stream *stream = context->streams; stream; stream = stream->next)
+        if (stream->first && stream->first->number <= number) return stream->first;
+    return NULL;
+}
+
+void em_wait_for_submitted(const em_context *context) {
+    uint64_t number = em__driver.submitted;
+    for (;;) { /* looks at the lists anew each time: what they hold may go while the lock is given up */
+        em_op *op = context ? unfinished(context, number) : NULL;
+        for (const em_context *each = em__driver.contexts; !context && each && !op; each = each->next)
+            op = unfinished(each, number);
+        if (!op) return;
+        em_op_wait(NULL, retain(op));
+        em_op_release(op);
+    }
 }
 
 CUresult cuStreamCreateWithPriority(CUstream *handle, unsigned int flags, int priority) {
@@ -213,7 +249,9 @@ CUresult cuStreamCreateWithPriority(CUstream *handle, unsigned int flags, int pr
     return em_leave(result);
 }
 
-CUresult cuStreamCreate(CUstream *handle, unsigned int flags) { return cuStreamCreateWithPriority(handle, flags, 0); }
+CUresult cuStreamCreate(CUstream *handle, unsigned int flags) {
+    return cuStreamCreateWithPriority(handle, flags, 0);
+}
 
 static CUresult enter_stream(CUstream handle, em_context **context, em_stream **stream) {
     CUresult result = em_enter(context);
@@ -239,7 +277,7 @@ CUresult cuStreamSynchronize(CUstream handle) {
     if (result) return result;
     result = em_capture_sync(stream);
     if (result) return em_leave(result);
-    if (stream->last && stream == stream->object.context->legacy) { /* also for what an operation queued now would wait for */
+    if (stream == stream->object.context->legacy) { /* also for what an operation queued now would wait for */
         em_work nothing = {.kind = EM_WORK_NOTHING};
         return em_leave(em_submit_and_wait(stream, &nothing));
     }
@@ -257,7 +295,11 @@ CUresult cuStreamQuery(CUstream handle) {
     CUresult result = enter_stream(handle, &context, &stream);
     if (result) return result;
     result = em_capture_sync(stream);
-    return em_leave(result ? result : stream->first ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
+    if (result) return em_leave(result);
+    bool legacy = stream == stream->object.context->legacy, working = stream->first != NULL;
+    for (const em_stream *other = stream->object.context->streams; legacy && other; other = other->next)
+        working |= blocking(other) && other->first;
+    return em_leave(working ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS);
 }
 
 CUresult cuStreamGetCtx(CUstream handle, CUcontext *owner) {

@@ -11,17 +11,17 @@ struct em_node {
     em_node **dependencies;
     size_t dependency_count;
     em_node *next, *previous;
-    size_t missing;              /* while ordering: dependencies that are not placed yet; placed nodes have all bits set */
-    bool reached;                /* while a capture's end looks for what was not joined */
+    size_t missing; /* while ordering: dependencies that are not placed yet; placed nodes have all bits set */
+    bool reached;   /* while a capture's end looks for what was not joined */
 };
 
 struct em_graph {
     em_object object;
     em_node *first, *last;
     size_t count;
-    em_stream *origin;           /* of the capture that fills it; NULL: none */
+    em_stream *origin; /* of the capture that fills it; NULL: none */
     CUstreamCaptureMode mode;
-    pthread_t thread;            /* that began it */
+    pthread_t thread; /* that began it */
     bool broken;
 };
 

@@ -1,5 +1,6 @@
-/* Handles are numbers, not pointers: generation, slot and type packed into 46 bits. Dropping one changes its slot's generation, so that a stale handle is
- * recognised for as long as the generation lasts, and a program that looks behind a handle crashes. The driver's lock is held. */
+/* Handles are numbers, not pointers: generation, slot and type packed into 46 bits. Dropping one changes its slot's
+ * generation, so that a stale handle is recognised for as long as the generation lasts, and a program that looks behind
+ * a handle crashes. The driver's lock is held. */
 #include "emulator/driver.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static bool grow(void) {
     return true;
 }
 
-void *em_handle_make(em_type type, void *object) {
+void *em_handle_make(em_handle_type type, void *object) {
     uint32_t index;
     if (first_free) {
         index = first_free - 1;
@@ -53,7 +54,7 @@ static slot *find(const void *handle) {
     return index < slot_count && slots[index].type && pack(index) == bits ? &slots[index] : NULL;
 }
 
-void *em_handle_get(em_type type, const void *handle) {
+void *em_handle_get(em_handle_type type, const void *handle) {
     slot *s = find(handle);
     return s && s->type == type ? s->object : NULL;
 }

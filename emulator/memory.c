@@ -1,11 +1,12 @@
 /* The address space: arenas of reserved addresses, filled upwards and never used twice.
  *
- * A block gets whole pages and an inaccessible gap behind them. Device memory ends at the end of its last page (down to 256 bytes), so that
- * nobody can rely on more alignment than promised. Freeing gives the pages back to the system and leaves the addresses
- * inaccessible, so a freed block keeps its identity and use after free is always found.
+ * A block gets whole pages and an inaccessible gap behind them. Device memory ends at the end of its last page (down to
+ * 256 bytes), so that nobody can rely on more alignment than promised. Freeing and settling gives the pages back to the
+ * system and leaves the addresses inaccessible, so a freed block keeps its identity and use after free is always found.
  *
- * Readers take no lock: an arena's blocks ascend and are published by the release of its count, arenas by that of the list's head; both only
- * grow. Memory that the caller registers lies elsewhere, in a small sorted table under a read-write lock. Writers hold `lock`. */
+ * Readers take no lock: an arena's blocks ascend and are published by the release of its count, arenas by that of the
+ * list's head; both only grow. Memory that the caller registers lies elsewhere, in a small sorted table under a
+ * read-write lock. Writers hold `lock`. */
 #include "emulator/memory.h"
 
 #include <pthread.h>
@@ -19,8 +20,8 @@ static const size_t arena_bytes = (size_t)1 << 30;
 
 typedef struct arena {
     struct arena *next;
-    uint64_t begin, end, free;    /* addresses; free is where the next block's pages begin */
-    em_block *blocks;             /* one mapping, touched as it fills */
+    uint64_t begin, end, free; /* addresses; free is where the next block's pages begin */
+    em_block *blocks;          /* one mapping, touched as it fills */
     size_t blocks_bytes;
     atomic_size_t count;
 } arena;
@@ -29,10 +30,11 @@ struct em_memory {
     pthread_mutex_t lock;
     _Atomic(arena *) arenas;
     pthread_rwlock_t table_lock;
-    em_block **registered;        /* live ones, ascending */
+    em_block **registered; /* live ones, ascending */
     size_t registered_count, registered_capacity;
-    em_block **dead;              /* once registered; kept for em_memory_find's promise, used again for the same range */
+    em_block **dead; /* once registered; kept for em_memory_find's promise, used again for the same range */
     size_t dead_count, dead_capacity;
+    em_block *unsettled; /* freed, their pages not given back yet */
     size_t capacity;
     atomic_size_t used, live;
     uint64_t number;
@@ -71,10 +73,14 @@ void em_memory_destroy(em_memory *memory) {
     free(memory);
 }
 
-static uint64_t pages(uint64_t size) { return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+static uint64_t pages(uint64_t size) {
+    return (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+}
 
 /* What a block takes of its arena: its pages and a gap. */
-static uint64_t footprint(uint64_t size) { return pages(size) + PAGE; }
+static uint64_t footprint(uint64_t size) {
+    return pages(size) + PAGE;
+}
 
 static arena *arena_create(uint64_t need) {
     arena *a = calloc(1, sizeof *a);
@@ -82,7 +88,8 @@ static arena *arena_create(uint64_t need) {
     size_t bytes = need + PAGE > arena_bytes ? need + PAGE : arena_bytes;
     a->blocks_bytes = pages((bytes / (2 * PAGE) + 1) * sizeof(em_block));
     void *data = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    void *blocks = mmap(NULL, a->blocks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *blocks =
+        mmap(NULL, a->blocks_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (data == MAP_FAILED || blocks == MAP_FAILED) {
         if (data != MAP_FAILED) munmap(data, bytes);
         if (blocks != MAP_FAILED) munmap(blocks, a->blocks_bytes);
@@ -96,9 +103,13 @@ static arena *arena_create(uint64_t need) {
     return a;
 }
 
-static bool counts_as_used(em_kind kind) { return kind != EM_PINNED; }
+static bool counts_as_used(em_kind kind) {
+    return kind != EM_PINNED;
+}
 
-static uint64_t rounded(uint64_t size) { return (size + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1); }
+static uint64_t rounded(uint64_t size) {
+    return (size + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
+}
 
 /* With the lock held. */
 static em_block *take(em_memory *memory, size_t size, em_kind kind) {
@@ -128,7 +139,8 @@ uint64_t em_memory_allocate(em_memory *memory, size_t size, em_kind kind) {
     pthread_mutex_lock(&memory->lock);
     em_block *block = NULL;
     size_t used = atomic_load(&memory->used);
-    if (!counts_as_used(kind) || (used <= memory->capacity && rounded(size) <= memory->capacity - used)) block = take(memory, size, kind);
+    if (!counts_as_used(kind) || (used <= memory->capacity && rounded(size) <= memory->capacity - used))
+        block = take(memory, size, kind);
     if (block) {
         if (counts_as_used(kind)) atomic_fetch_add(&memory->used, rounded(size));
         if (kind != EM_GLOBAL) atomic_fetch_add(&memory->live, 1);
@@ -143,8 +155,10 @@ static em_block *find_allocated(em_memory *memory, uint64_t address) {
         size_t low = 0, high = atomic_load_explicit(&a->count, memory_order_acquire);
         while (low < high) { /* the first block that begins above address */
             size_t middle = low + (high - low) / 2;
-            if (a->blocks[middle].address > address) high = middle;
-            else low = middle + 1;
+            if (a->blocks[middle].address > address)
+                high = middle;
+            else
+                low = middle + 1;
         }
         if (!low) return NULL;
         em_block *block = &a->blocks[low - 1];
@@ -158,8 +172,10 @@ static size_t table_above(const em_memory *memory, uint64_t address) {
     size_t low = 0, high = memory->registered_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (memory->registered[middle]->address > address) high = middle;
-        else low = middle + 1;
+        if (memory->registered[middle]->address > address)
+            high = middle;
+        else
+            low = middle + 1;
     }
     return low;
 }
@@ -221,14 +237,16 @@ static bool register_range(em_memory *memory, uint64_t address, size_t size) {
     if (above < memory->registered_count && memory->registered[above]->address - address < size) return false;
     /* Room among the dead as well, so that unregistering cannot fail. */
     if (!table_reserve(&memory->registered, &memory->registered_capacity, memory->registered_count)) return false;
-    if (!table_reserve(&memory->dead, &memory->dead_capacity, memory->dead_count + memory->registered_count + 1)) return false;
+    if (!table_reserve(&memory->dead, &memory->dead_capacity, memory->dead_count + memory->registered_count + 1))
+        return false;
     em_block *block = revive(memory, address, size);
     if (!block) return false;
     block->number = ++memory->number;
     block->owner = NULL;
     block->freed = false;
     block->mapped = true;
-    memmove(memory->registered + above + 1, memory->registered + above, (memory->registered_count - above) * sizeof(em_block *));
+    memmove(memory->registered + above + 1, memory->registered + above,
+            (memory->registered_count - above) * sizeof(em_block *));
     memory->registered[above] = block;
     memory->registered_count++;
     atomic_fetch_add(&memory->live, 1);
@@ -277,7 +295,8 @@ static void unregister(em_memory *memory, em_block *block) {
     pthread_rwlock_wrlock(&memory->table_lock);
     size_t index = table_above(memory, block->address) - 1;
     memory->registered_count--;
-    memmove(memory->registered + index, memory->registered + index + 1, (memory->registered_count - index) * sizeof(em_block *));
+    memmove(memory->registered + index, memory->registered + index + 1,
+            (memory->registered_count - index) * sizeof(em_block *));
     memory->dead[memory->dead_count++] = block;
     pthread_rwlock_unlock(&memory->table_lock);
 }
@@ -290,10 +309,9 @@ bool em_memory_free(em_memory *memory, uint64_t address) {
         block->freed = true;
         if (block->registered) {
             unregister(memory, block);
-        } else { /* a fresh mapping: it merges with its neighbours, and the pages go back */
-            uint64_t first = address & ~(uint64_t)(PAGE - 1);
-            mmap((void *)(uintptr_t)first, pages(address + block->size - first), PROT_NONE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+        } else {
+            block->unsettled = memory->unsettled;
+            memory->unsettled = block;
             if (counts_as_used(block->kind)) atomic_fetch_sub(&memory->used, rounded(block->size));
         }
         if (block->kind != EM_GLOBAL) atomic_fetch_sub(&memory->live, 1);
@@ -302,5 +320,21 @@ bool em_memory_free(em_memory *memory, uint64_t address) {
     return block != NULL;
 }
 
-size_t em_memory_used(const em_memory *memory) { return atomic_load(&memory->used); }
-size_t em_memory_live(const em_memory *memory) { return atomic_load(&memory->live); }
+void em_memory_settle(em_memory *memory) {
+    pthread_mutex_lock(&memory->lock);
+    for (; memory->unsettled; memory->unsettled = memory->unsettled->unsettled) {
+        const em_block *block = memory->unsettled;
+        uint64_t first = block->address & ~(uint64_t)(PAGE - 1);
+        mmap((void *)(uintptr_t)first, pages(block->address + block->size - first),
+             PROT_NONE, /* a fresh mapping merges with its neighbours */
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    }
+    pthread_mutex_unlock(&memory->lock);
+}
+
+size_t em_memory_used(const em_memory *memory) {
+    return atomic_load(&memory->used);
+}
+size_t em_memory_live(const em_memory *memory) {
+    return atomic_load(&memory->live);
+}

@@ -23,19 +23,21 @@ typedef enum em_request {
 
 typedef struct em_settings {
     const em_sm *sm;
-    int driver;              /* 12040 for 12.4 */
-    uint32_t ptx_version;    /* newest that such a driver accepts, 84 for 8.4 */
+    int driver;           /* 12040 for 12.4 */
+    uint32_t ptx_version; /* newest that such a driver accepts, 84 for 8.4 */
     int devices;
     size_t memory;
     uint32_t processors, workers;
-    bool race, init, fill;   /* checks */
-    char *missing;           /* ",name,name," */
-    struct { uint64_t at; bool onwards; } faults[EM_REQUESTS]; /* at 0: none */
-    bool no_device;          /* cuInit finds none */
-    double copy_rate;        /* bytes per second; 0: as fast as it goes */
+    bool race, init, fill; /* checks */
+    struct {
+        uint64_t at;
+        bool onwards;
+    } faults[EM_REQUESTS]; /* at 0: none */
+    bool no_device;        /* cuInit finds none */
+    double copy_rate;      /* bytes per second; 0: as fast as it goes */
 } em_settings;
 
-/* Reads the environment and opens the log. False: a variable is malformed; the log says which. The texts in it are the caller's to free. */
+/* Reads the environment and opens the log. False: a variable is malformed; the log says which. */
 bool em_settings_read(em_settings *settings);
 
 /* Appends a line to the log, where there is one. */

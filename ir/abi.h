@@ -17,7 +17,8 @@ typedef enum qn__fault_kind {
     QN__FAULT_COUNT
 } qn__fault_kind;
 
-/* An array as code sees it. Strides are in elements; the last dimension's is 1 (the runtime packs what is not so). */
+/* An array as code sees it. Strides are in elements; the last dimension's is 1, and where all extents behind a dimension are constants (u8[h, w, 3]) its
+ * stride is their product (the runtime packs what is not so). */
 typedef struct qn__view {
     void *data;
     int64_t extent[QN__MAX_RANK];

@@ -13,7 +13,8 @@
  * Faults. A failing check does atomic-min of key + point into state.lowest, where key is the launch's number << 48 and point
  * the row-major number of the point in its stage (QN__PLAN_POINT bits), and ends the point. The lowest fault of the first failing launch
  * wins, whatever order the points ran in. To learn what it was, the host launches the entry once more with `only` = that
- * point, one thread block: then the check that fails writes kind, location, index and extent to the state. `only` is all ones otherwise.
+ * point, one thread block: then the check that fails writes kind, location, index and extent to the state. `only` is all ones otherwise. (Entries of one thread that run kernel-level code
+ * have written these fields at the first time, and do nothing when asked again: they must not run twice.)
  *
  * Stopping. state.stop is the device address of a 32-bit word in the host's memory; loops of unknown length look at it and end their point when
  * it is not 0; the host then raises CANCELLED or DEADLINE.

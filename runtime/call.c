@@ -5,6 +5,8 @@
  * out at the end, in the order of parameters. A kernel may exchange buffers (`swap`): the views then no longer point to where they
  * started, and what the caller expects is brought back at the end.
  *
+ * Arrays may lie in a device's memory, where the call's engine works: then blocks and copies are the device's, all else is the same.
+ *
  * All state is in `call`. Blocks are what was allocated and not yet handed to the caller; whatever happens, all are freed. */
 #include "runtime/call_private.h"
 #include "runtime/threads.h"
@@ -14,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct block { void *data; size_t bytes; } block;
+typedef struct block { void *data; size_t bytes; bool device; } block;
 
 /* What a parameter's array is during the call. */
 typedef struct place {
@@ -37,6 +39,7 @@ typedef struct call {
     int64_t *sizes;
     int64_t (*extents)[QN__MAX_RANK]; /* of the outputs */
     place *places;                    /* by parameter */
+    uint8_t *where;                   /* qn__where by array; NULL: all on the host */
     block *blocks;
     size_t block_count, block_capacity;
 } call;
@@ -63,7 +66,9 @@ static block *find_block(const call *c, const void *data) {
     return NULL;
 }
 
-static void *make_block(call *c, int64_t bytes) {
+static bool on_device(const call *c, uint32_t array) { return c->where && c->where[array] == QN__WHERE_DEVICE; }
+
+static void *make_block(call *c, uint32_t array, int64_t bytes) {
     if (c->block_count == c->block_capacity) {
         size_t capacity = c->block_capacity ? c->block_capacity * 2 : 8;
         block *grown = realloc(c->blocks, capacity * sizeof *grown);
@@ -72,9 +77,10 @@ static void *make_block(call *c, int64_t bytes) {
         c->block_capacity = capacity;
     }
     size_t size = bytes ? (size_t)bytes : 1;
-    void *data = c->allocator->alloc(c->allocator->user, size, QN__ALIGNMENT);
+    const bool device = on_device(c, array);
+    void *data = device ? c->options.space->alloc(c->options.space->user, size) : c->allocator->alloc(c->allocator->user, size, QN__ALIGNMENT);
     if (!data) return NULL;
-    c->blocks[c->block_count++] = (block){data, size};
+    c->blocks[c->block_count++] = (block){data, size, device};
     c->result->allocated_bytes += size;
     return data;
 }
@@ -82,8 +88,17 @@ static void *make_block(call *c, int64_t bytes) {
 static void forget_block(call *c, block *b) { *b = c->blocks[--c->block_count]; }
 
 static void free_block(call *c, block *b) {
-    c->allocator->free(c->allocator->user, b->data, b->bytes);
+    if (b->device) c->options.space->free(c->options.space->user, b->data, b->bytes);
+    else c->allocator->free(c->allocator->user, b->data, b->bytes);
     forget_block(c, b);
+}
+
+/* Between arrays that lie on the same side, of number `array`. */
+static bool copy(const call *c, uint32_t array, uint32_t rank, const int64_t *extents, uint32_t bytes, void *to, const int64_t *to_strides,
+                 const void *from, const int64_t *from_strides) {
+    if (on_device(c, array)) return c->options.space->copy(c->options.space->user, rank, extents, bytes, to, to_strides, from, from_strides);
+    qn__copy_strided(rank, extents, bytes, to, to_strides, from, from_strides);
+    return true;
 }
 
 void qn__argument_free(qn__argument *argument, const qn__allocator *allocator) {
@@ -130,7 +145,7 @@ static int32_t allocate(qn__frame *frame, uint32_t array, const int64_t *extents
     if (!data) {
         if (old) free_block(c, old);
         view->data = NULL;
-        data = make_block(c, bytes);
+        data = make_block(c, array, bytes);
     }
     frame->fault = (qn__fault){.kind = QN__FAULT_MEMORY, .extent = bytes};
     if (!data) return QN__FAULT_MEMORY;
@@ -150,8 +165,16 @@ static const qn__services services = {allocate, poll};
 /* --- before the run ----------------------------------------------------------------------------------------------- */
 
 static qn__call_status no_memory(call *c, uint32_t parameter, int64_t bytes) {
+    const qn__device_call *device = c->options.device;
+    if (device && device->failure)
+        return qn__reject(c->result, device->out_of_memory ? QN__CALL_MEMORY : QN__CALL_DEVICE, parameter, UINT32_MAX, "%s: %s",
+                          c->signature->parameters[parameter].name, device->text);
     return qn__reject(c->result, QN__CALL_MEMORY, parameter, UINT32_MAX, "out of memory: %" PRId64 " bytes for %s", bytes,
                       c->signature->parameters[parameter].name);
+}
+
+static qn__call_status not_copied(call *c, uint32_t parameter) {
+    return qn__reject(c->result, QN__CALL_DEVICE, parameter, UINT32_MAX, "%s: %s", c->signature->parameters[parameter].name, c->options.device->text);
 }
 
 static uint64_t scalar_bits(qn__type type, uint64_t bits) {
@@ -191,6 +214,25 @@ static void find_places(call *c) {
     }
 }
 
+/* Dimensions at the end whose strides code takes for granted: the last, and each whose extents behind it are all numbers in the signature. */
+static uint32_t packed_dimensions(const qn__signature *s, const qn__parameter *p) {
+    uint32_t count = 1;
+    while (count < p->rank && s->dims[p->dim[p->rank - count]].op == QN__DIM_CONST) count++;
+    return count;
+}
+
+/* Row-major without gaps, as devices want their arrays. */
+static bool is_dense(const qn__argument *a, uint32_t bytes) {
+    int64_t stride = bytes;
+    if ((uintptr_t)a->data % bytes) return false;
+    for (uint32_t d = a->rank; d-- > 0;) {
+        if (a->extent[d] == 0) return true;
+        if (a->extent[d] != 1 && a->stride[d] != stride) return false;
+        stride *= a->extent[d]; /* of an array that is in memory: no overflow */
+    }
+    return true;
+}
+
 /* The caller's buffer as the view, or a block, filled with its contents where the kernel reads them. */
 static qn__call_status place_given(call *c, uint32_t i) {
     const qn__parameter *p = &c->signature->parameters[i];
@@ -198,7 +240,10 @@ static qn__call_status place_given(call *c, uint32_t i) {
     qn__view *view = &c->views[p->index];
     uint32_t bytes = qn__type_bytes((qn__type)p->type);
     set_view(view, a->data, p->rank, a->extent);
-    if (qn__usable_layout(a, bytes, is_written(p)) && !overlaps_written(c, i)) {
+    if (a->where == QN__WHERE_DEVICE) c->where[p->index] = QN__WHERE_DEVICE;
+    const bool usable = on_device(c, p->index) ? is_dense(a, bytes) : qn__usable_layout(a, bytes, is_written(p), packed_dimensions(c->signature, p));
+    if (usable && !overlaps_written(c, i)) {
+        if (c->where) c->where[p->index] = a->where;
         const int shift = __builtin_ctz(bytes); /* strides are multiples of a power of two */
         for (uint32_t d = 0; d < p->rank; d++)
             if (a->extent[d] > 1) view->stride[d] = a->stride[d] >> shift;
@@ -206,12 +251,12 @@ static qn__call_status place_given(call *c, uint32_t i) {
         return QN__CALL_OK;
     }
     int64_t total = qn__array_bytes(p->rank, a->extent, bytes);
-    view->data = make_block(c, total);
+    view->data = make_block(c, p->index, total);
     if (!view->data) return no_memory(c, i, total);
     if (p->kind == QN__PARAMETER_OUT) return QN__CALL_OK;
     int64_t strides[QN__MAX_RANK];
     qn__row_major(p->rank, a->extent, bytes, strides);
-    qn__copy_strided(p->rank, a->extent, bytes, view->data, strides, a->data, a->stride);
+    if (!copy(c, p->index, p->rank, a->extent, bytes, view->data, strides, a->data, a->stride)) return not_copied(c, i);
     c->result->packed_bytes += (uint64_t)total;
     return QN__CALL_OK;
 }
@@ -224,12 +269,13 @@ static qn__call_status place_output(call *c, uint32_t i) {
         view->data = &c->places[i].scalar;
         return QN__CALL_OK;
     }
+    if (c->arguments[i].where == QN__WHERE_DEVICE) c->where[p->index] = QN__WHERE_DEVICE;
     if (existential(c, i)) return QN__CALL_OK; /* the kernel allocates it */
     if (c->places[i].given) return place_given(c, i);
     int64_t bytes = qn__array_bytes(p->rank, extents, qn__type_bytes((qn__type)p->type));
     if (bytes < 0)
         return qn__reject(c->result, QN__CALL_ARGUMENT, i, UINT32_MAX, "output %s: the array is too large", p->name);
-    void *data = make_block(c, bytes);
+    void *data = make_block(c, p->index, bytes);
     if (!data) return no_memory(c, i, bytes);
     set_view(view, data, p->rank, extents);
     return QN__CALL_OK;
@@ -268,11 +314,11 @@ static qn__call_status save_displaced(call *c) {
         uint32_t bytes = qn__type_bytes((qn__type)p->type);
         int64_t total = qn__array_bytes(p->rank, view->extent, bytes);
         int64_t to[QN__MAX_RANK], from[QN__MAX_RANK];
-        void *data = make_block(c, total);
+        void *data = make_block(c, p->index, total);
         if (!data) return no_memory(c, i, total);
         qn__row_major(p->rank, view->extent, bytes, to);
         for (uint32_t d = 0; d < p->rank; d++) from[d] = view->stride[d] * bytes;
-        if (total) qn__copy_strided(p->rank, view->extent, bytes, data, to, view->data, from);
+        if (total && !copy(c, p->index, p->rank, view->extent, bytes, data, to, view->data, from)) return not_copied(c, i);
         c->result->packed_bytes += (uint64_t)total;
         set_view(view, data, p->rank, view->extent);
     }
@@ -301,7 +347,9 @@ static qn__call_status return_array(call *c, uint32_t i) {
     block *owned = find_block(c, view->data);
     if (!c->places[i].given) {
         if (!owned) return qn__reject(c->result, QN__CALL_FAULT, i, UINT32_MAX, "output %s was not produced", p->name);
+        const uint8_t where = a->where;
         qn__argument_array(a, (qn__type)p->type, p->rank, view->extent, view->data);
+        a->where = where;
         a->allocated = true;
         a->bytes = owned->bytes;
         forget_block(c, owned);
@@ -311,7 +359,7 @@ static qn__call_status return_array(call *c, uint32_t i) {
     if (existential(c, i) && fit(c, i)) return c->result->status;
     int64_t from[QN__MAX_RANK], total = qn__array_bytes(p->rank, view->extent, bytes);
     for (uint32_t d = 0; d < p->rank; d++) from[d] = view->stride[d] * bytes;
-    if (total) qn__copy_strided(p->rank, view->extent, bytes, a->data, a->stride, view->data, from);
+    if (total && !copy(c, p->index, p->rank, view->extent, bytes, a->data, a->stride, view->data, from)) return not_copied(c, i);
     c->result->packed_bytes += (uint64_t)total;
     return QN__CALL_OK;
 }
@@ -392,7 +440,7 @@ static qn__call_status run(call *c) {
 }
 
 /* The tables of a call, in one piece of memory. */
-typedef struct tables { size_t views, scalars, sizes, extents, places, total; } tables;
+typedef struct tables { size_t views, scalars, sizes, extents, places, where, total; } tables;
 
 static tables measure(const qn__image *image, const qn__signature *s) {
     tables t = {0};
@@ -400,7 +448,8 @@ static tables measure(const qn__image *image, const qn__signature *s) {
     t.sizes = t.scalars + (s->scalar_count + 1) * sizeof(uint64_t);
     t.extents = t.sizes + (s->symbol_count + 1) * sizeof(int64_t);
     t.places = t.extents + (s->parameter_count - s->input_count + 1) * sizeof(int64_t[QN__MAX_RANK]);
-    t.total = t.places + (s->parameter_count + 1) * sizeof(place);
+    t.where = t.places + (s->parameter_count + 1) * sizeof(place);
+    t.total = t.where + image->array_count;
     return t;
 }
 
@@ -434,6 +483,12 @@ qn__call_status qn__call(const qn__loaded *program, qn__argument *arguments, uin
         c.places[i].start = NULL;
         c.places[i].given = c.places[i].direct = false;
         c.places[i].scalar = 0;
+    }
+    c.where = NULL;
+    if (c.options.space) {
+        c.where = (uint8_t *)(memory + t.where);
+        memset(c.where, QN__WHERE_HOST, program->image->array_count);
+        c.options.device->where = c.where;
     }
     for (uint32_t i = 0; i < program->image->array_count; i++) c.views[i].data = NULL;
     if (!prepare(&c) && !run(&c)) finish(&c);

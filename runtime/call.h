@@ -20,6 +20,16 @@ typedef struct qn__allocator {
 
 extern const qn__allocator qn__allocator_malloc;
 
+/* Memory of a device, for arguments that lie there. What fails says so in the call's qn__device_call. */
+typedef struct qn__space {
+    void *(*alloc)(void *user, size_t bytes);
+    void (*free)(void *user, void *block, size_t bytes);
+    /* Between arrays of the device that do not overlap; strides in bytes. */
+    bool (*copy)(void *user, uint32_t rank, const int64_t *extents, uint32_t bytes, void *to, const int64_t *to_strides, const void *from,
+                 const int64_t *from_strides);
+    void *user;
+} qn__space;
+
 enum { QN__ALIGNMENT = 64 }; /* of every buffer that the runtime allocates */
 
 /* An argument. A scalar has rank 0 and its value in `bits`. An array has data, extents and strides in BYTES, which may be
@@ -32,7 +42,8 @@ enum { QN__ALIGNMENT = 64 }; /* of every buffer that the runtime allocates */
 typedef struct qn__argument {
     uint8_t type;      /* qn__type; of an output with data NULL: ignored */
     uint8_t rank;
-    bool allocated;    /* set by the call: data came from the allocator */
+    bool allocated;    /* set by the call: data came from the allocator, or from the space */
+    uint8_t where;     /* qn__where: what data points to; of an output without data: where it is wanted. DEVICE: only with options->space */
     uint64_t bits;     /* scalars: the value's bits, zero-extended */
     void *data;        /* arrays; inputs are never written through it */
     size_t bytes;      /* of an allocated output: the size that was allocated */
@@ -71,6 +82,7 @@ typedef struct qn__call_options {
     uint64_t deadline;               /* CLOCK_MONOTONIC in ns at which the call ends with DEADLINE; 0: none */
     const struct qn__threads *threads; /* that may work on a stage; NULL: the calling one alone */
     struct qn__device_call *device;  /* for engines with memory of their own; may be NULL */
+    const qn__space *space;          /* its memory; NULL: all arguments lie on the host */
     bool timed;                      /* measure run_nanoseconds: two looks at the clock, which is half of what a small call costs */
 } qn__call_options;
 
@@ -92,6 +104,7 @@ static inline void qn__clear_argument(qn__argument *a, uint8_t type, uint8_t ran
     a->type = type;
     a->rank = rank;
     a->allocated = false;
+    a->where = QN__WHERE_HOST;
     a->bits = 0;
     a->data = NULL;
     a->bytes = 0;
@@ -100,7 +113,7 @@ static inline void qn__clear_argument(qn__argument *a, uint8_t type, uint8_t ran
 /* Fills in an argument for a row-major array. */
 void qn__argument_array(qn__argument *argument, qn__type type, uint32_t rank, const int64_t *extents, void *data);
 void qn__argument_scalar(qn__argument *argument, qn__type type, uint64_t bits);
-/* Frees data where the call allocated it. */
+/* Frees data where the call allocated it; not for arguments on a device. */
 void qn__argument_free(qn__argument *argument, const qn__allocator *allocator);
 
 /* Now, for deadlines: CLOCK_MONOTONIC in nanoseconds. */

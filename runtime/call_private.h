@@ -40,8 +40,9 @@ void qn__copy_strided(uint32_t rank, const int64_t *extents, uint32_t bytes, voi
 void qn__row_major(uint32_t rank, const int64_t *extents, int64_t unit, int64_t *strides);
 /* The bytes that an array touches: [*first, *last); empty when it has no elements. */
 void qn__touched(const qn__argument *argument, uint32_t bytes, uintptr_t *first, uintptr_t *last);
-/* Whether code can use the array where it is: aligned, last stride 1, others not negative (for written ones: not overlapping). */
-bool qn__usable_layout(const qn__argument *argument, uint32_t bytes, bool written);
+/* Whether code can use the array where it is: aligned, without gaps in the last `packed` (at least 1) dimensions, other strides not negative (for written
+ * ones: not overlapping). */
+bool qn__usable_layout(const qn__argument *argument, uint32_t bytes, bool written, uint32_t packed);
 
 /* watch.c: sets a flag at the deadline, and when the caller's cancel flag is set. */
 typedef struct qn__watch {

@@ -34,9 +34,11 @@ typedef struct qn__device_call {
     void (*on_span)(void *user, const qn__device_span *span); /* may be NULL */
     void *user;
     /* set by the run: */
+    uint64_t began;            /* CLOCK_MONOTONIC in ns where spans count from; 0: nothing was timed */
     uint64_t bytes_in, bytes_out, launches, waits;
     double in_ms, compute_ms, out_ms;
     int32_t failure;           /* qn__cuda_failure, of fault DEVICE or MEMORY; 0: none */
+    bool out_of_memory;        /* it is that the device has no memory left */
     char text[960];            /* what the driver said */
 } qn__device_call;
 

@@ -71,7 +71,7 @@ void qn__touched(const qn__argument *argument, uint32_t bytes, uintptr_t *first,
     }
 }
 
-bool qn__usable_layout(const qn__argument *argument, uint32_t bytes, bool written) {
+bool qn__usable_layout(const qn__argument *argument, uint32_t bytes, bool written, uint32_t packed) {
     const uint32_t fraction = bytes - 1; /* sizes are powers of two, and a division takes as long as the rest of this */
     if ((uintptr_t)argument->data & fraction) return false;
     int64_t below = bytes; /* bytes that the dimensions behind this one cover */
@@ -80,7 +80,7 @@ bool qn__usable_layout(const qn__argument *argument, uint32_t bytes, bool writte
         if (extent == 0) return true;
         if (extent == 1) continue;
         if (stride < 0 || (stride & fraction)) return false;
-        if (d + 1 == argument->rank && stride != bytes) return false;
+        if (d + packed >= argument->rank && stride != below) return false;
         if (written && stride < below) return false;
         if (stride * (extent - 1) + bytes > below) below = stride * (extent - 1) + bytes;
     }

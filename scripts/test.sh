@@ -1,7 +1,7 @@
 #!/bin/sh
 # Everything that must hold before a change goes in: the optimised build and all its tests; the build with
-# AddressSanitizer and UndefinedBehaviorSanitizer and its unit, golden, bad-input, thread and memory tests; each fuzzer for 30 seconds; the test of
-# threads with ThreadSanitizer.
+# AddressSanitizer and UndefinedBehaviorSanitizer and its unit, golden, bad-input, thread, memory and emulator tests; each fuzzer for 30 seconds; the
+# test of threads, and those of the emulator's driver, with ThreadSanitizer.
 # QN_FUZZ_SECONDS=N changes that, QN_QUICK=1 leaves out all but the first part.
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,7 +32,7 @@ configure -S . -B build-asan -G Ninja -DCMAKE_C_COMPILER=$compiler -DCMAKE_BUILD
     -DQN_FUZZ_SECONDS="${QN_FUZZ_SECONDS:-30}"
 cmake --build build-asan -j "$jobs"
 part "tests with sanitizers"
-ctest --test-dir build-asan --output-on-failure -j "$jobs" -L 'unit|golden|examples|bad|thread|memory'
+ctest --test-dir build-asan --output-on-failure -j "$jobs" -L 'unit|golden|examples|bad|thread|memory|emulator'
 if [ $fuzz = ON ]; then
     part "fuzzers"
     ctest --test-dir build-asan --output-on-failure -j "$jobs" -L fuzz
@@ -42,6 +42,6 @@ fi
 part "threads with ThreadSanitizer ($compiler)"
 configure -S . -B build-tsan -G Ninja -DCMAKE_C_COMPILER=$compiler -DCMAKE_BUILD_TYPE=Debug \
     "-DCMAKE_C_FLAGS_DEBUG=-O1 -g" -DQN_SANITIZE=thread -DQN_WERROR=OFF
-cmake --build build-tsan -j "$jobs" --target engine_test_threads
+cmake --build build-tsan -j "$jobs" --target engine_test_threads emulator_driver_tests
 ctest --test-dir build-tsan --output-on-failure -L thread
 part "all passed"

@@ -50,9 +50,12 @@ static bool index_names(qn__emitter *e, struct qn__debug *d) {
     return true;
 }
 
-bool qn__debug_begin(qn__emitter *e, const char *symbol) {
+/* LLVM's DebugDirectivesOnly, which its C interface passes on but does not name: .loc lines without tables, which would make ptxas switch optimisations off. */
+static const LLVMDWARFEmissionKind DIRECTIVES_ONLY = (LLVMDWARFEmissionKind)3;
+
+/* The unit, once for the module. */
+static bool begin_unit(qn__emitter *e) {
     const bool full = e->options->debug;
-    if (!full && !e->options->lines) return true;
     struct qn__debug *d = QN__ARENA_NEW(e->arena, struct qn__debug);
     if (!d || (full && !index_names(e, d))) return qn__fail(e, "out of memory");
     const qn__location *place = first_place(e->ir);
@@ -61,16 +64,25 @@ bool qn__debug_begin(qn__emitter *e, const char *symbol) {
     d->file = make_file(d->builder, place->path);
     static const char producer[] = "quern";
     d->unit = LLVMDIBuilderCreateCompileUnit(d->builder, LLVMDWARFSourceLanguageC99, d->file, producer, sizeof producer - 1, !full, "", 0, 0, "", 0,
-                                             full ? LLVMDWARFEmissionFull : LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+                                             full ? LLVMDWARFEmissionFull : e->gpu ? DIRECTIVES_ONLY : LLVMDWARFEmissionLineTablesOnly, 0, false, false, "", 0, "", 0);
+    LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18,
+                      LLVMValueAsMetadata(l_i32(e, (uint32_t)LLVMDebugMetadataVersion())));
+    LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, LLVMValueAsMetadata(l_i32(e, full ? 4 : 5))); /* 5: the line table alone names the folder that paths are relative to */
+    e->debug = d;
+    return true;
+}
+
+bool qn__debug_begin(qn__emitter *e, const char *symbol) {
+    const bool full = e->options->debug;
+    if (!full && !e->options->lines) return true;
+    if (!e->debug && !begin_unit(e)) return false;
+    struct qn__debug *d = e->debug;
+    const qn__location *place = first_place(e->ir);
     LLVMMetadataRef type = LLVMDIBuilderCreateSubroutineType(d->builder, d->file, NULL, 0, LLVMDIFlagZero);
     d->subprogram = LLVMDIBuilderCreateFunction(d->builder, d->file, e->ir->name, strlen(e->ir->name), symbol, strlen(symbol), d->file, place->line, type, false,
                                                 true, place->line, LLVMDIFlagZero, !full);
     LLVMSetSubprogram(e->function, d->subprogram);
     d->scope = d->subprogram;
-    LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Debug Info Version", 18,
-                      LLVMValueAsMetadata(l_i32(e, (uint32_t)LLVMDebugMetadataVersion())));
-    LLVMAddModuleFlag(e->module, LLVMModuleFlagBehaviorWarning, "Dwarf Version", 13, LLVMValueAsMetadata(l_i32(e, full ? 4 : 5))); /* 5: the line table alone names the folder that paths are relative to */
-    e->debug = d;
     d->location = LLVMDIBuilderCreateDebugLocation(e->context, place->line, 0, d->scope, NULL);
     LLVMSetCurrentDebugLocation2(e->builder, d->location);
     return true;
@@ -160,9 +172,13 @@ void qn__debug_value(qn__emitter *e, qn__value v, LLVMValueRef value) {
         l_store(e, l_to_memory(e, type, value), storage_of(e, &e->ir->named[i - 1], type));
 }
 
+void qn__debug_function_end(qn__emitter *e) {
+    if (e->debug) LLVMSetCurrentDebugLocation2(e->builder, NULL);
+}
+
 void qn__debug_end(qn__emitter *e) {
     if (!e->debug) return;
-    LLVMSetCurrentDebugLocation2(e->builder, NULL);
+    qn__debug_function_end(e);
     LLVMDIBuilderFinalize(e->debug->builder);
     LLVMDisposeDIBuilder(e->debug->builder);
     e->debug = NULL;

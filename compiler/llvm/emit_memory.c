@@ -11,6 +11,18 @@ enum { STACK_BYTES = 1 << 20 }; /* local arrays of a kernel: threads have stacks
 
 /* ---- views ---- */
 
+/* The stride of a dimension whose extents behind it are all constants (ir/abi.h); 0: it is known at run time only. */
+static int64_t known_stride(const qn__emitter *e, uint32_t array, uint32_t dimension) {
+    const qn__array *a = &e->ir->arrays[array];
+    int64_t stride = 1;
+    for (uint32_t d = dimension + 1; d < a->rank; d++) {
+        uint64_t extent;
+        if (!qn__is_const(e->ir, a->extent[d], &extent) || extent >= 1 << 16 || stride >= 1 << 16) return 0;
+        if (extent > 1) stride *= (int64_t)extent;
+    }
+    return stride;
+}
+
 static LLVMValueRef view_of(qn__emitter *e, uint32_t array) {
     return l_field(e, e->views, (size_t)array * sizeof(qn__view));
 }
@@ -20,7 +32,7 @@ static qn__base cpu_base(qn__emitter *e, uint32_t array) {
     LLVMValueRef view = view_of(e, array);
     base.data = l_load(e, e->ptr, l_field(e, view, offsetof(qn__view, data)));
     for (uint32_t d = 0; d + 1 < e->ir->arrays[array].rank; d++)
-        base.stride[d] = l_load(e, e->i64, l_field(e, view, offsetof(qn__view, stride) + d * sizeof(int64_t)));
+        base.stride[d] = known_stride(e, array, d) ? l_i64(e, known_stride(e, array, d)) : l_load(e, e->i64, l_field(e, view, offsetof(qn__view, stride) + d * sizeof(int64_t)));
     return base;
 }
 
@@ -152,6 +164,46 @@ static LLVMValueRef store_contiguous(qn__emitter *e, LLVMValueRef value, LLVMVal
     return call;
 }
 
+/* ---- interleaved: x[i, j, c] of x: T[n, m, 3], with j along the lanes and a constant c ---- */
+
+enum { INTERLEAVED = 4 }; /* elements of a group at most: more would load more than it uses */
+
+typedef struct interleave { uint32_t dimension, group, offset; } interleave;
+
+/* Groups of 2 to 4 elements, one for each lane, of which all lanes take the same element. */
+static bool is_interleaved(const qn__emitter *e, uint32_t array, const qn__value *indices, uint32_t rank, interleave *found) {
+    uint64_t constant;
+    uint32_t d = rank;
+    int64_t offset = 0;
+    while (d-- > 0 && e->shapes[indices[d]].variance == QN__UNIFORM) {
+        if (!qn__is_const(e->ir, indices[d], &constant) || constant >= INTERLEAVED) return false;
+        offset += (int64_t)constant * known_stride(e, array, d);
+    }
+    if (d >= rank || e->shapes[indices[d]].variance != QN__LINEAR || e->shapes[indices[d]].stride != 1) return false;
+    for (uint32_t k = 0; k < d; k++)
+        if (e->shapes[indices[k]].variance != QN__UNIFORM) return false;
+    const int64_t group = known_stride(e, array, d);
+    *found = (interleave){d, (uint32_t)group, (uint32_t)offset};
+    return group >= 2 && group <= INTERLEAVED && offset < group;
+}
+
+/* One load of all groups, which lie in the array as a whole; loads of the other elements of the groups are the same load, so there is one for all. */
+static LLVMValueRef load_interleaved(qn__emitter *e, uint32_t array, const qn__value *indices, const interleave *in) {
+    qn__base base = e->bases[array].data ? e->bases[array] : load_base(e, array);
+    LLVMTypeRef type = l_memory_type(e, (qn__type)e->ir->arrays[array].type);
+    LLVMValueRef first = NULL, order[QN__MAX_WIDTH];
+    for (uint32_t d = 0; d <= in->dimension; d++) {
+        LLVMValueRef term = LLVMBuildMul(e->builder, l_scalar(e, indices[d]), base.stride[d], "");
+        first = first ? LLVMBuildAdd(e->builder, first, term, "") : term;
+    }
+    LLVMTypeRef groups = LLVMVectorType(type, e->width * in->group);
+    LLVMValueRef load = l_load(e, groups, l_gep(e, type, base.data, first));
+    LLVMSetAlignment(load, qn__type_bytes((qn__type)e->ir->arrays[array].type));
+    note_array(e, load, array);
+    for (uint32_t lane = 0; lane < e->width; lane++) order[lane] = l_i32(e, lane * in->group + in->offset);
+    return LLVMBuildShuffleVector(e->builder, load, LLVMGetPoison(groups), LLVMConstVector(order, e->width), "");
+}
+
 /* ---- arrays ---- */
 
 void qn__emit_load(qn__emitter *e, const qn__instr *instr) {
@@ -159,6 +211,11 @@ void qn__emit_load(qn__emitter *e, const qn__instr *instr) {
     qn__type type = (qn__type)e->ir->arrays[array].type;
     LLVMTypeRef memory = l_memory_type(e, type);
     access how = access_of(e, instr->args, instr->arg_count);
+    interleave in;
+    if (how == SCATTERED && !e->mask && is_interleaved(e, array, instr->args, instr->arg_count, &in)) {
+        l_set(e, instr->first_result, l_from_memory(e, type, load_interleaved(e, array, instr->args, &in)));
+        return;
+    }
     LLVMValueRef pointer = address_of(e, array, instr->args, instr->arg_count, how), value;
     if (how == UNIFORM) {
         value = l_load(e, memory, pointer);

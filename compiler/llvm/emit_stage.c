@@ -427,16 +427,22 @@ static void combine(qn__emitter *e, qn__region_ref region, LLVMValueRef *a, LLVM
     yielded(e, region, out, count);
 }
 
-static void read_state(qn__emitter *e, const qn__scan *s, const LLVMValueRef *from, LLVMValueRef *to) {
+typedef struct scan_state {
+    uint32_t count;
+    LLVMValueRef carry[QN__MAX_SCAN], local[QN__MAX_SCAN]; /* in memory */
+    LLVMTypeRef type[QN__MAX_SCAN];
+} scan_state;
+
+static void read_state(qn__emitter *e, const scan_state *s, const LLVMValueRef *from, LLVMValueRef *to) {
     for (uint32_t i = 0; i < s->count; i++) to[i] = l_load(e, s->type[i], from[i]);
 }
 
-static void write_state(qn__emitter *e, const qn__scan *s, LLVMValueRef *from, const LLVMValueRef *to) {
+static void write_state(qn__emitter *e, const scan_state *s, LLVMValueRef *from, const LLVMValueRef *to) {
     for (uint32_t i = 0; i < s->count; i++) l_store(e, from[i], to[i]);
 }
 
 /* One term. first: i1, it starts a run. element = combine(carry, local); at a run's end carry = combine(carry, local). */
-static void scan_term(qn__emitter *e, const qn__instr *instr, qn__scan *s, LLVMValueRef iv, LLVMValueRef first) {
+static void scan_term(qn__emitter *e, const qn__instr *instr, scan_state *s, LLVMValueRef iv, LLVMValueRef first) {
     LLVMValueRef term[QN__MAX_SCAN], carry[QN__MAX_SCAN], local[QN__MAX_SCAN], element[QN__MAX_SCAN];
     bool exclusive = (instr->flags & QN__EXCLUSIVE) != 0;
     LLVMBasicBlockRef start = l_block(e, "start"), chain = l_block(e, "chain"), done = l_block(e, "term");
@@ -474,7 +480,7 @@ static void scan_term(qn__emitter *e, const qn__instr *instr, qn__scan *s, LLVMV
     qn__emit_region(e, instr->regions[2]);
 }
 
-void qn__emit_scan_run(qn__emitter *e, const qn__instr *instr, qn__scan *s, LLVMValueRef lo, LLVMValueRef hi, bool nested) {
+static void scan_run(qn__emitter *e, const qn__instr *instr, scan_state *s, LLVMValueRef lo, LLVMValueRef hi, bool nested) {
     qn__loop loop;
     l_loop_begin(e, &loop, NULL, lo, hi);
     if (!nested) e->point.iv[0] = loop.iv;
@@ -487,23 +493,21 @@ void qn__emit_scan_run(qn__emitter *e, const qn__instr *instr, qn__scan *s, LLVM
     write_state(e, s, total, s->carry);
 }
 
-bool qn__emit_scan_begin(qn__emitter *e, const qn__instr *instr, qn__scan *s) {
-    *s = (qn__scan){.count = instr->arg_count - 2};
-    if (s->count > QN__MAX_SCAN) return qn__fail(e, "a scan carries too many values");
-    for (uint32_t i = 0; i < s->count; i++) {
-        s->type[i] = l_type(e, qn__type_of(e->ir, instr->args[2 + i]));
-        s->carry[i] = l_alloca(e, s->type[i]);
-        s->local[i] = l_alloca(e, s->type[i]);
-        l_store(e, l_scalar(e, instr->args[2 + i]), s->carry[i]);
-    }
-    return true;
-}
-
 void qn__emit_scan(qn__emitter *e, const qn__instr *instr) {
-    qn__scan s;
+    scan_state s = {.count = instr->arg_count - 2};
+    if (s.count > QN__MAX_SCAN) {
+        qn__fail(e, "a scan carries too many values");
+        return;
+    }
     bool nested = e->point.rank != 0;
     qn__base *saved = enter_stage(e, instr);
-    if (!saved || !qn__emit_scan_begin(e, instr, &s)) return;
+    if (!saved) return;
+    for (uint32_t i = 0; i < s.count; i++) {
+        s.type[i] = l_type(e, qn__type_of(e->ir, instr->args[2 + i]));
+        s.carry[i] = l_alloca(e, s.type[i]);
+        s.local[i] = l_alloca(e, s.type[i]);
+        l_store(e, l_scalar(e, instr->args[2 + i]), s.carry[i]);
+    }
     LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
     if (!nested) e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
     LLVMValueRef at = l_alloca(e, e->i64);
@@ -516,7 +520,7 @@ void qn__emit_scan(qn__emitter *e, const qn__instr *instr) {
     qn__emit_poll(e, instr->location);
     LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntUGT, LLVMBuildSub(e->builder, hi, start, ""), l_i64(e, QN__RUN), "");
     LLVMValueRef stop = l_select(e, whole, LLVMBuildAdd(e->builder, start, l_i64(e, QN__RUN), ""), hi);
-    qn__emit_scan_run(e, instr, &s, start, stop, nested);
+    scan_run(e, instr, &s, start, stop, nested);
     l_store(e, stop, at);
     l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, stop, hi, ""), body, end);
     l_enter(e, end);

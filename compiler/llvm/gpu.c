@@ -56,6 +56,7 @@ static bool make_tables(qn__gpu *g) {
 static bool emit(qn__gpu *g, qn__plan *plan) {
     if (!make_tables(g) || !qn__residency(g)) return false;
     qn__level_body(g);
+    qn__debug_end(g->e);
     return !g->e->failed && qn__plan_finish(g, plan) && (!g->options->verify || qn__emission_verify(g->e)) && qn__emission_passes(g->e, pipeline);
 }
 

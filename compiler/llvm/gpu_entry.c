@@ -151,6 +151,9 @@ static LLVMValueRef make_function(qn__gpu *g, const qn__unit *unit, const char *
     char block[64];
     snprintf(block, sizeof block, "%u,%u,%u", unit->block[0], unit->block[1], unit->block[2]);
     text_attribute(g, function, "nvvm.reqntid", block);
+    if (!unit->resident) return function;
+    snprintf(block, sizeof block, "%u", unit->resident);
+    text_attribute(g, function, "nvvm.minctasm", block);
     return function;
 }
 
@@ -175,7 +178,7 @@ void qn__write_slot(qn__gpu *g, qn__value v, LLVMValueRef value, uint32_t slot) 
 }
 
 /* A fault of an earlier launch stops this one. */
-static void prologue(qn__gpu *g) {
+static void prologue(qn__gpu *g, const qn__unit *unit) {
     qn__emitter *e = g->e;
     g->state = LLVMGetParam(e->function, 0);
     g->key = LLVMGetParam(e->function, 1);
@@ -183,12 +186,18 @@ static void prologue(qn__gpu *g) {
     LLVMValueRef lowest = l_load(e, e->i64, l_field(e, g->state, offsetof(qn__device_state, lowest)));
     LLVMSetVolatile(lowest, true);
     LLVMBasicBlockRef stopped = l_block(e, "stopped"), go = l_block(e, "go");
-    l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntUGE, lowest, g->key, ""), go, stopped);
+    g->reporting = LLVMBuildICmp(e->builder, LLVMIntNE, g->only, l_i64(e, -1), "");
+    LLVMValueRef runs = LLVMBuildICmp(e->builder, LLVMIntUGE, lowest, g->key, "");
+    if (g->mode == QN__MODE_UNIFORM) runs = LLVMBuildAnd(e->builder, runs, LLVMBuildNot(e->builder, g->reporting, ""), "");
+    /* a call that is cancelled makes launches return by way of `lowest`, at any time */
+    LLVMValueRef stays = LLVMBuildNot(e->builder, runs, "");
+    if (unit->barriers) runs = LLVMBuildNot(e->builder, qn__any_in_block(g, stays), "");
+    else if (unit->warps || g->mode == QN__MODE_WARP) runs = LLVMBuildICmp(e->builder, LLVMIntEQ, qn__ballot(g, stays), l_i32(e, 0), "");
+    l_branch_likely(e, runs, go, stopped);
     l_enter(e, stopped);
     LLVMBuildRetVoid(e->builder);
     l_enter(e, go);
     g->stop = l_load(e, e->i64, l_field(e, g->state, offsetof(qn__device_state, stop)));
-    g->reporting = LLVMBuildICmp(e->builder, LLVMIntNE, g->only, l_i64(e, -1), "");
 }
 
 static void bind_values(qn__gpu *g, const qn__unit *unit) {
@@ -256,13 +265,14 @@ const char *qn__entry_begin(qn__gpu *g, const qn__unit *unit, qn__mode mode) {
     g->keeping = false;
     g->found = NULL;
     g->notes = NULL;
+    g->gathered = NULL;
     g->flat = false;
     g->e->point = (qn__point){0};
     for (uint32_t i = 0; i < 2; i++) {
         g->patience[i] = l_alloca(g->e, g->e->i32);
         l_store(g->e, l_i32(g->e, PATIENCE), g->patience[i]);
     }
-    prologue(g);
+    prologue(g, unit);
     if (unit->block[0] % QN__WARP == 0)
         g->lane = LLVMBuildAnd(g->e->builder, l_intrinsic(g->e, "llvm.nvvm.read.ptx.sreg.tid.x", NULL, 0, NULL, 0), l_i32(g->e, QN__WARP - 1), "");
     bind_values(g, unit);
@@ -278,7 +288,7 @@ void qn__entry_end(qn__gpu *g) {
     l_enter(e, g->leave);
     LLVMBuildRetVoid(e->builder);
     qn__emission_function_end(e);
-    qn__debug_end(e);
+    qn__debug_function_end(e);
 }
 
 /* ---- the platform ---- */
@@ -297,14 +307,16 @@ static void report(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LLVMVal
     store_field(g, offsetof(qn__device_state, extent), extent);
 }
 
-/* The launch says only that this point failed, or, when it is the one that is asked for, what happened. */
+/* The launch says only that this point failed, or, when it is the one that is asked for, what happened. Uniform code, which could not be run twice (it may have stored
+ * what it reads), is one thread and says all at once. */
 static void raise_fault(qn__gpu *g, LLVMValueRef kind, LLVMValueRef location, LLVMValueRef index, LLVMValueRef extent, LLVMValueRef number) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef say = l_block(e, "report"), note = l_block(e, "note"), described = l_block(e, "described"), leave = g->leave;
     l_branch(e, g->reporting, say, note);
     l_enter(e, note);
     LLVMValueRef where = l_field(e, g->state, offsetof(qn__device_state, lowest)), place = LLVMBuildAdd(e->builder, g->key, number, "");
-    LLVMBuildAtomicRMW(e->builder, LLVMAtomicRMWBinOpUMin, where, place, LLVMAtomicOrderingMonotonic, false);
+    qn__on_device(g, LLVMBuildAtomicRMW(e->builder, LLVMAtomicRMWBinOpUMin, where, place, LLVMAtomicOrderingMonotonic, false));
+    if (g->mode == QN__MODE_UNIFORM) report(g, kind, location, index, extent);
     l_jump(e, leave);
     l_enter(e, say);
     l_branch(e, LLVMBuildICmp(e->builder, LLVMIntEQ, number, g->only, ""), described, leave);

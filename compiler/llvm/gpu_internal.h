@@ -10,7 +10,7 @@
  * runs on the device as a whole. */
 typedef enum qn__place { QN__PLACE_NONE, QN__PLACE_HOST, QN__PLACE_DEVICE } qn__place;
 
-enum { QN__NO_SLOT = UINT32_MAX, QN__WARP = 32, QN__GUESSED_POINTS = 1 << 17 /* where the host does not know the bounds of a domain: what fills a device */ };
+enum { QN__NO_SLOT = UINT32_MAX, QN__SMALL_ARRAY = 4096 /* elements that fit in shared memory */, QN__WARP = 32, QN__GUESSED_POINTS = 1 << 17 /* where the host does not know the bounds of a domain: what fills a device */ };
 
 /* A table that grows in an arena. */
 typedef struct qn__growing { void *items; uint32_t count, capacity; } qn__growing;
@@ -22,6 +22,8 @@ typedef struct qn__unit {
     qn__growing device;            /* qn__value: read from device slots */
     const char *what;              /* for the entry's name */
     uint32_t block[3], fixed_grid, location;
+    bool warps, barriers;          /* the lanes of a warp, the threads of a block must stay together: they return at the start together or not at all */
+    uint32_t resident;             /* blocks that shall fit on a multiprocessor: bounds the registers; 0: as it comes */
 } qn__unit;
 
 typedef struct qn__unit_argument {
@@ -81,6 +83,8 @@ typedef struct qn__gpu {
     bool exchanges;                /* WARP: a point loads what it has stored, so that lanes must see each other's stores */
     LLVMValueRef patience[2];      /* i32 in memory: polls until the next look at the stop word; [1] in lanes */
     bool flat;                     /* points are numbered in row-major order even where the grid could have more axes */
+    const qn__instr *gathered;     /* accumulations into this one's array go to `gathered_in`, shared memory; NULL: none */
+    LLVMValueRef gathered_in;
     struct notes *notes;           /* gpu_ordered.c: what accumulates is noted there; NULL: done at once */
     LLVMValueRef found, found_values[QN__MAX_PUSHED]; /* keep, in memory: this point has pushed (i1), and what */
     bool in_lanes;                 /* inside a reduction that the lanes share: each has terms of its own */
@@ -97,6 +101,7 @@ uint32_t qn__plan_constant(qn__gpu *g, uint64_t bits);       /* a slot */
 uint32_t qn__plan_parameter(qn__gpu *g, uint64_t number);    /* slots with a scalar parameter, with a size symbol */
 uint32_t qn__plan_size(qn__gpu *g, uint64_t number);
 uint32_t qn__plan_eval(qn__gpu *g, qn__op op, qn__type type, qn__type result, const uint32_t *operands, uint32_t count); /* a new slot */
+bool qn__plan_known(const qn__gpu *g, uint32_t slot, uint64_t *bits); /* it is a constant */
 uint32_t qn__plan_binary(qn__gpu *g, qn__op op, uint32_t a, uint32_t b); /* of i64 */
 uint32_t qn__plan_scratch(qn__gpu *g);                       /* a number */
 void qn__plan_size_scratch(qn__gpu *g, uint32_t scratch, uint32_t bytes_slot);
@@ -142,6 +147,9 @@ LLVMValueRef qn__shuffle_up(qn__gpu *g, LLVMValueRef value, LLVMValueRef distanc
 LLVMValueRef qn__shuffle_from(qn__gpu *g, LLVMValueRef value, LLVMValueRef lane /* i32 */);
 LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit);
 void qn__barrier(qn__gpu *g);
+LLVMValueRef qn__any_in_block(qn__gpu *g, LLVMValueRef bit); /* a barrier as well */
+LLVMValueRef qn__on_device(qn__gpu *g, LLVMValueRef atomic); /* atomic for the threads of the device, not for the host; gives it back */
+void qn__unroll(qn__gpu *g, LLVMBasicBlockRef latch, uint32_t times); /* the loop whose last block this is */
 void qn__warp_barrier(qn__gpu *g);                           /* what the lanes wrote before is seen by the others after it */
 LLVMValueRef qn__shared(qn__gpu *g, LLVMTypeRef type, uint32_t count, const char *name); /* an array in shared memory */
 
@@ -158,15 +166,23 @@ void qn__box_point(qn__gpu *g, const qn__instr *instr, qn__box *box, LLVMValueRe
 /* ---- gpu_points.c, gpu_reduce.c, ...: stages ---- */
 void qn__gpu_box(qn__gpu *g, const qn__instr *instr);         /* all points of a parallel or keep that this thread has */
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr);
+void qn__gpu_plain(qn__gpu *g, const qn__instr *instr);       /* a parallel whatever it is, by loops over its points */
+bool qn__gpu_contraction(qn__gpu *g, const qn__instr *stage); /* a parallel as a matrix product; false: it is none that is known here */
 void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr);    /* reduce or scan by one thread, with the CPU's code */
 void qn__gpu_reduce(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_accumulate(qn__emitter *e, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);                 /* qn__platform.accumulate */
 bool qn__gpu_block(qn__emitter *e, const qn__instr *instr, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef *values); /* qn__platform.block */
 void qn__gpu_scan(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_ordered(qn__gpu *g, const qn__instr *instr, qn__mode mode); /* a parallel whose accumulations are in order; false: not in a way that is here */
+bool qn__gpu_gathers(qn__gpu *g, const qn__instr *stage, const qn__instr **accumulate); /* a scatter that shared memory may serve: one of its accumulations */
+void qn__gpu_gather(qn__gpu *g, const qn__instr *stage, const qn__instr *accumulate);
 bool qn__gpu_note(qn__gpu *g, const qn__instr *instr, LLVMValueRef pointer, LLVMValueRef value);
 void qn__gpu_keep(qn__gpu *g, const qn__instr *instr);
 bool qn__gpu_push(qn__emitter *e, const qn__instr *instr);    /* qn__platform.push */
+
+static inline qn__region_ref qn__region_of_value(const qn__ir *ir, qn__value v) {
+    return ir->values[v].instr ? ir->instrs[ir->values[v].instr].region : ir->values[v].region;
+}
 
 static inline qn__gpu *qn__gpu_of(qn__emitter *e) { return e->gpu; }
 

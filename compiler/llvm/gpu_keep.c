@@ -94,6 +94,7 @@ static void launch_pass(qn__gpu *g, const qn__instr *instr, bool counting, uint3
     qn__unit unit;
     qn__emitter *e = g->e;
     qn__unit_begin(g, &unit, counting ? "count" : "fill", instr->location, CHUNK_THREADS, 1, 1);
+    unit.warps = true;
     qn__unit_instr(g, &unit, instr);
     for (uint32_t i = 0; i < instr->list_count && !counting; i++) qn__unit_array(g, &unit, instr->list[i], true);
     pass p = {instr, counting, qn__unit_scratch(g, &unit, counts)};
@@ -162,6 +163,7 @@ static void launch_places(qn__gpu *g, const qn__instr *instr, uint32_t counts, u
     qn__unit unit;
     qn__unit_begin(g, &unit, "places", instr->location, SCAN_THREADS, 1, 1);
     unit.fixed_grid = 1;
+    unit.barriers = true;
     uint32_t buffer = qn__unit_scratch(g, &unit, counts), number = qn__unit_slot(g, &unit, chunks);
     const char *symbol = qn__entry_begin(g, &unit, QN__MODE_POINTS);
     if (!symbol) return;

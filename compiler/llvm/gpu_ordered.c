@@ -160,23 +160,18 @@ static void commit_one(qn__gpu *g, const notes *n, const group *all, uint32_t nu
     l_store(e, l_to_memory(e, type, sum), pointer);
 }
 
-static LLVMValueRef any_in_block(qn__gpu *g, LLVMValueRef bit) {
-    LLVMValueRef args[2] = {l_i32(g->e, 0), bit};
-    return l_intrinsic(g->e, "llvm.nvvm.barrier.cta.red.or.aligned.all", NULL, 0, args, 2);
-}
-
 /* Rounds over one tile until no thread has anything left. pending: i1 in memory. */
 static void rounds(qn__gpu *g, const notes *n, uint32_t number, LLVMValueRef bucket, LLVMValueRef thread, LLVMValueRef pending, LLVMValueRef note,
                    LLVMValueRef index, LLVMValueRef value) {
     qn__emitter *e = g->e;
     LLVMBasicBlockRef round = l_block(e, "round"), race = l_block(e, "race"), raced = l_block(e, "raced"), won = l_block(e, "won"), next = l_block(e, "next"),
                       reset = l_block(e, "reset"), again = l_block(e, "again"), done = l_block(e, "committed");
-    l_branch(e, any_in_block(g, l_load(e, e->i1, pending)), round, done);
+    l_branch(e, qn__any_in_block(g, l_load(e, e->i1, pending)), round, done);
     l_enter(e, round);
     LLVMValueRef mine = l_load(e, e->i1, pending);
     l_branch(e, mine, race, raced);
     l_enter(e, race);
-    LLVMBuildAtomicRMW(e->builder, LLVMAtomicRMWBinOpUMin, bucket, thread, LLVMAtomicOrderingMonotonic, false);
+    qn__on_device(g, LLVMBuildAtomicRMW(e->builder, LLVMAtomicRMWBinOpUMin, bucket, thread, LLVMAtomicOrderingMonotonic, false));
     l_jump(e, raced);
     l_enter(e, raced);
     qn__barrier(g);
@@ -193,7 +188,7 @@ static void rounds(qn__gpu *g, const notes *n, uint32_t number, LLVMValueRef buc
     l_store(e, l_i32(e, UINT32_MAX), bucket);
     l_jump(e, again);
     l_enter(e, again);
-    l_branch(e, any_in_block(g, l_load(e, e->i1, pending)), round, done);
+    l_branch(e, qn__any_in_block(g, l_load(e, e->i1, pending)), round, done);
     l_enter(e, done);
 }
 
@@ -225,6 +220,7 @@ static void launch_commits(qn__gpu *g, const qn__instr *instr, notes *n, uint32_
     qn__unit unit;
     const group *all = &n->groups[number];
     qn__unit_begin(g, &unit, "commit", instr->location, COMMIT_THREADS, 1, 1);
+    unit.barriers = true;
     qn__unit_array(g, &unit, all->array, true);
     uint32_t indices = qn__unit_scratch(g, &unit, all->indices), values = qn__unit_scratch(g, &unit, all->values);
     uint32_t notes_argument = qn__unit_slot(g, &unit, all->count == 1 ? count : qn__level_product(g, count, qn__plan_constant(g, all->count)));

@@ -2,6 +2,8 @@
  * branches are taken; targets count from the end of the head until qn__plan_finish moves them. */
 #include "compiler/llvm/gpu_internal.h"
 
+#include "ir/eval.h"
+
 #include <string.h>
 
 void *qn__grow(qn__gpu *g, qn__growing *table, size_t size) {
@@ -59,7 +61,18 @@ uint32_t qn__plan_constant(qn__gpu *g, uint64_t bits) { return head(g, QN__PLAN_
 uint32_t qn__plan_parameter(qn__gpu *g, uint64_t number) { return head(g, QN__PLAN_PARAM, number); }
 uint32_t qn__plan_size(qn__gpu *g, uint64_t number) { return head(g, QN__PLAN_SIZE, number); }
 
+bool qn__plan_known(const qn__gpu *g, uint32_t slot, uint64_t *bits) {
+    const qn__plan_step *steps = g->head.items;
+    for (uint32_t i = 0; i < g->head.count; i++)
+        if (steps[i].op == QN__PLAN_CONST && steps[i].target == slot) return *bits = steps[i].imm, true;
+    return false;
+}
+
 uint32_t qn__plan_eval(qn__gpu *g, qn__op op, qn__type type, qn__type result, const uint32_t *operands, uint32_t count) {
+    uint64_t values[3], bits;
+    bool known = count <= 3;
+    for (uint32_t i = 0; i < count && known; i++) known = qn__plan_known(g, operands[i], &values[i]);
+    if (known && qn__eval(op, type, result, values, &bits)) return qn__plan_constant(g, bits);
     uint32_t slot = qn__plan_slot(g);
     qn__plan_add(g, (qn__plan_step){.op = QN__PLAN_EVAL, .aux = (uint8_t)op, .type = (uint8_t)type, .result_type = (uint8_t)result, .target = slot}, operands, count);
     return slot;

@@ -224,11 +224,9 @@ static qn__mode plan_mode(qn__gpu *g, const qn__instr *instr) {
     return f.ordered && !qn__gpu_ordered(g, instr, mode) ? QN__MODE_ORDERED : f.ordered ? QN__MODE_DONE : mode;
 }
 
-void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
+static void all_points(qn__gpu *g, const qn__instr *instr, qn__mode mode) {
     uint32_t rank = (uint32_t)instr->imm;
     qn__unit unit;
-    qn__mode mode = rank == 0 ? QN__MODE_UNIFORM : plan_mode(g, instr);
-    if (mode == QN__MODE_DONE) return;
     if (rank == 0) qn__unit_begin(g, &unit, "point", instr->location, 1, 1, 1);
     else if (mode == QN__MODE_ORDERED) qn__unit_begin(g, &unit, "in_order", instr->location, 1, 1, 1);
     else if (mode == QN__MODE_WARP) qn__unit_begin(g, &unit, "rows", instr->location, WARP_BLOCK, 1, 1);
@@ -246,4 +244,32 @@ void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
     uint32_t one = qn__plan_constant(g, 1);
     if (mode == QN__MODE_ORDERED) qn__plan_launch(g, &unit, symbol, one, one, one);
     else launch(g, &unit, symbol, instr);
+}
+
+void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
+    if (!qn__gpu_contraction(g, instr)) qn__gpu_plain(g, instr);
+}
+
+void qn__gpu_plain(qn__gpu *g, const qn__instr *instr) {
+    const qn__instr *accumulate = NULL;
+    qn__mode mode = instr->imm == 0 ? QN__MODE_UNIFORM : plan_mode(g, instr);
+    if (mode == QN__MODE_DONE) return;
+    if (mode != QN__MODE_POINTS || !qn__gpu_gathers(g, instr, &accumulate)) {
+        all_points(g, instr, mode);
+        return;
+    }
+    uint32_t extent = qn__level_host(g, g->ir->arrays[accumulate->imm].extent[0]);
+    uint32_t small = qn__plan_binary(g, QN__OP_LE, extent, qn__plan_constant(g, QN__SMALL_ARRAY));
+    uint64_t known = 0;
+    if (qn__plan_known(g, small, &known)) {
+        if (known) qn__gpu_gather(g, instr, accumulate);
+        else all_points(g, instr, mode);
+        return;
+    }
+    uint32_t large = qn__plan_add(g, (qn__plan_step){.op = QN__PLAN_UNLESS}, &small, 1);
+    qn__gpu_gather(g, instr, accumulate);
+    uint32_t end = qn__plan_add(g, (qn__plan_step){.op = QN__PLAN_JUMP}, NULL, 0);
+    qn__plan_target(g, large);
+    all_points(g, instr, mode);
+    qn__plan_target(g, end);
 }

@@ -9,7 +9,7 @@
  * together (QN__MODE_WARP) emit_reduce.c does the blocks and its binary counter, and only a block's terms are shared by the lanes. */
 #include "compiler/llvm/gpu_internal.h"
 
-enum { BLOCK_WARPS = 4, TREE_THREADS = 256, TWICE = 40 /* bodies of more instructions are emitted once */, LOG_BLOCK = 12 };
+enum { BLOCK_WARPS = 4, TREE_THREADS = 256, UNROLLED = 16, TWICE = 40 /* bodies of more instructions are emitted once */, LOG_BLOCK = 12 };
 
 typedef struct lanes {
     const qn__instr *instr;
@@ -46,25 +46,28 @@ static void combine(qn__gpu *g, const lanes *r, LLVMValueRef *a, LLVMValueRef *b
     for (uint32_t i = 0; i < r->count; i++) out[i] = l_scalar(e, qn__yield_of(e->ir, region)->args[i]);
 }
 
-/* One lane's terms: from, from + 64, ... below stop. A term that fails ends the chain. */
-static void chain(qn__gpu *g, const lanes *r, LLVMValueRef from, LLVMValueRef stop, LLVMValueRef *slots) {
+/* One lane's terms: from, from + 64, ... below stop. A term that fails ends the chain. stop NULL: the block is whole, the lane has 64 terms; a known number can be unrolled. */
+static void chain(qn__gpu *g, const lanes *r, LLVMValueRef from, LLVMValueRef stop, const LLVMValueRef *slots) {
     qn__emitter *e = g->e;
     qn__region_ref body = r->instr->regions[0];
     LLVMBasicBlockRef outer = g->leave;
     for (uint32_t i = 0; i < r->count; i++) l_store(e, r->init[i], slots[i]);
     qn__loop loop;
-    l_loop_begin(e, &loop, NULL, from, stop);
+    l_loop_begin(e, &loop, NULL, stop ? from : l_i64(e, 0), stop ? stop : l_i64(e, QN__BLOCK));
     g->leave = loop.exit;
-    if (r->is_stage) e->point.iv[0] = loop.iv;
-    g->term = loop.iv;
-    l_set(e, qn__region_param(e->ir, body, 0), loop.iv);
+    LLVMValueRef iv = stop ? loop.iv : LLVMBuildAdd(e->builder, from, loop.iv, "");
+    if (r->is_stage) e->point.iv[0] = iv;
+    g->term = iv;
+    l_set(e, qn__region_param(e->ir, body, 0), iv);
     for (uint32_t i = 0; i < r->count; i++) l_set(e, qn__region_param(e->ir, body, 1 + i), get(g, r, i, slots[i]));
     qn__emit_region(e, body);
     const qn__instr *yield = qn__yield_of(e->ir, body);
     LLVMValueRef next[QN__MAX_SCAN];
     for (uint32_t i = 0; i < r->count; i++) next[i] = l_scalar(e, yield->args[i]);
     for (uint32_t i = 0; i < r->count; i++) l_store(e, next[i], slots[i]);
+    LLVMBasicBlockRef latch = LLVMGetInsertBlock(e->builder);
     l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, QN__LANES), ""));
+    if (!stop) qn__unroll(g, latch, 8); /* as many loads in flight */
     g->leave = outer;
 }
 
@@ -126,11 +129,25 @@ static void terms(qn__gpu *g, const lanes *r, LLVMValueRef start, LLVMValueRef s
     qn__emitter *e = g->e;
     LLVMValueRef from = LLVMBuildAdd(e->builder, start, LLVMBuildZExt(e->builder, g->lane, e->i64, ""), "");
     g->in_lanes = true;
-    if (qn__region_size(e->ir, r->instr->regions[0]) <= TWICE) {
-        chain(g, r, from, stop, (LLVMValueRef *)(uintptr_t)r->first);
-        chain(g, r, LLVMBuildAdd(e->builder, from, l_i64(e, QN__WARP), ""), stop, (LLVMValueRef *)(uintptr_t)r->second);
-    } else {
+    uint32_t size = qn__region_size(e->ir, r->instr->regions[0]);
+    if (size > TWICE) {
         two_turns(g, r, from, stop);
+    } else {
+        LLVMValueRef second = LLVMBuildAdd(e->builder, from, l_i64(e, QN__WARP), "");
+        LLVMBasicBlockRef whole = l_block(e, "whole"), part = l_block(e, "part"), done = l_block(e, "terms");
+        LLVMValueRef all = LLVMBuildICmp(e->builder, LLVMIntEQ, LLVMBuildSub(e->builder, stop, start, ""), l_i64(e, QN__BLOCK), "");
+        l_branch(e, size <= UNROLLED ? all : l_int(e, e->i1, 0), whole, part);
+        l_enter(e, whole);
+        if (size <= UNROLLED) {
+            chain(g, r, from, NULL, r->first);
+            chain(g, r, second, NULL, r->second);
+        }
+        l_jump(e, done);
+        l_enter(e, part);
+        chain(g, r, from, stop, r->first);
+        chain(g, r, second, stop, r->second);
+        l_jump(e, done);
+        l_enter(e, done);
     }
     g->in_lanes = false;
 }
@@ -175,7 +192,7 @@ void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr) {
     qn__unit_begin(g, &unit, instr->op == QN__OP_REDUCE ? "reduce_in_order" : "scan_in_order", instr->location, 1, 1, 1);
     unit.fixed_grid = 1;
     qn__unit_instr(g, &unit, instr);
-    const char *symbol = qn__entry_begin(g, &unit, QN__MODE_ORDERED);
+    const char *symbol = qn__entry_begin(g, &unit, QN__MODE_UNIFORM);
     if (!symbol) return;
     qn__emit_instr(g->e, instr);
     for (uint32_t i = 0; i < instr->result_count; i++) {
@@ -336,6 +353,7 @@ static void launch_tree(qn__gpu *g, const qn__instr *instr, const partials *p) {
     qn__unit unit;
     qn__unit_begin(g, &unit, "tree", instr->location, TREE_THREADS, 1, 1);
     unit.fixed_grid = 1;
+    unit.barriers = true;
     for (uint32_t i = 0; i < instr->result_count; i++) {
         qn__unit_scratch(g, &unit, p->results[i]);
         qn__unit_scratch(g, &unit, p->half[i]);

@@ -1,6 +1,7 @@
 /* Threads, warps, barriers, shared memory. */
 #include "compiler/llvm/gpu_internal.h"
 
+#include <llvm-c/DebugInfo.h>
 #include <stdio.h>
 
 enum { SHARED = 3, ALL = -1, CLAMP = 31, CLAMP_UP = 0 };
@@ -61,6 +62,25 @@ LLVMValueRef qn__ballot(qn__gpu *g, LLVMValueRef bit) {
 void qn__barrier(qn__gpu *g) {
     LLVMValueRef zero = l_i32(g->e, 0);
     l_intrinsic(g->e, "llvm.nvvm.barrier.cta.sync.aligned.all", NULL, 0, &zero, 1);
+}
+
+LLVMValueRef qn__any_in_block(qn__gpu *g, LLVMValueRef bit) {
+    LLVMValueRef args[2] = {l_i32(g->e, 0), bit};
+    return l_intrinsic(g->e, "llvm.nvvm.barrier.cta.red.or.aligned.all", NULL, 0, args, 2);
+}
+
+LLVMValueRef qn__on_device(qn__gpu *g, LLVMValueRef atomic) {
+    LLVMSetAtomicSyncScopeID(atomic, LLVMGetSyncScopeID(g->e->context, "device", 6));
+    return atomic;
+}
+
+void qn__unroll(qn__gpu *g, LLVMBasicBlockRef latch, uint32_t times) {
+    qn__emitter *e = g->e;
+    LLVMMetadataRef count[2] = {LLVMMDStringInContext2(e->context, "llvm.loop.unroll.count", 22), LLVMValueAsMetadata(l_i32(e, times))};
+    LLVMMetadataRef parts[2] = {LLVMTemporaryMDNode(e->context, NULL, 0), LLVMMDNodeInContext2(e->context, count, 2)};
+    LLVMMetadataRef loop = LLVMMDNodeInContext2(e->context, parts, 2);
+    LLVMMetadataReplaceAllUsesWith(parts[0], loop); /* the first operand is the node itself: each loop has one of its own */
+    LLVMSetMetadata(LLVMGetBasicBlockTerminator(latch), LLVMGetMDKindIDInContext(e->context, "llvm.loop", 9), LLVMMetadataAsValue(e->context, loop));
 }
 
 void qn__warp_barrier(qn__gpu *g) {

@@ -166,14 +166,15 @@ bool qn__emission_print(qn__emitter *e, qn__text *out);
 bool qn__emission_end(qn__emitter *e, bool done, const char **message); /* releases everything; whether all went well */
 
 /* ---- debug.c: DWARF. All do nothing while e->debug is NULL. ---- */
-bool qn__debug_begin(qn__emitter *e, const char *symbol);      /* e->function is the kernel's; its blocks come */
+bool qn__debug_begin(qn__emitter *e, const char *symbol);      /* a function, e->function; its blocks come */
 void qn__debug_at(qn__emitter *e, const qn__instr *instr);     /* code to come belongs to this instruction's place */
 void qn__debug_place(qn__emitter *e, uint32_t location);
 void *qn__debug_function(qn__emitter *e, const qn__instr *stage, LLVMValueRef function, const char *symbol); /* its blocks come; gives the scope to leave to */
 void *qn__debug_enter(qn__emitter *e, const qn__instr *stage); /* a scope of its own; gives the one to leave to */
 void qn__debug_leave(qn__emitter *e, void *scope);
 void qn__debug_value(qn__emitter *e, qn__value v, LLVMValueRef value); /* the variables that v is named after take it */
-void qn__debug_end(qn__emitter *e);                            /* the function is complete */
+void qn__debug_function_end(qn__emitter *e);
+void qn__debug_end(qn__emitter *e);                            /* all functions are complete */
 
 /* ---- shapes.c: how values vary. All fill shapes for the region and those inside it. ---- */
 /* The parameters' shapes are given in e->shapes; fills the others. */
@@ -258,15 +259,6 @@ LLVMValueRef qn__partials(qn__emitter *e, uint32_t words);       /* memory for r
 void qn__emit_parallel(qn__emitter *e, const qn__instr *instr);
 void qn__emit_keep(qn__emitter *e, const qn__instr *instr);
 void qn__emit_scan(qn__emitter *e, const qn__instr *instr);
-
-/* The state of a scan, in memory: the carry (begin sets it to init) and the local value of the run. */
-typedef struct qn__scan {
-    uint32_t count;
-    LLVMValueRef carry[QN__MAX_SCAN], local[QN__MAX_SCAN];
-    LLVMTypeRef type[QN__MAX_SCAN];
-} qn__scan;
-bool qn__emit_scan_begin(qn__emitter *e, const qn__instr *instr, qn__scan *s);
-void qn__emit_scan_run(qn__emitter *e, const qn__instr *instr, qn__scan *s, LLVMValueRef lo, LLVMValueRef hi, bool nested);
 void qn__emit_reduce(qn__emitter *e, const qn__instr *instr);
 
 #endif

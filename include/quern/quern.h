@@ -99,6 +99,8 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
     const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
     uint64_t cache_limit;           /* bytes that the cache's folder may hold; 0: 256 MiB */
+    bool fallback;                  /* a kernel that engine CUDA cannot compile or run is run by CPU, one that CPU cannot compile by INTERP. Never silent:
+                                     * qn_context_statistics counts it, profiles say why. false: such failures are errors */
     bool debug;                     /* native code for debuggers: scalar, not optimised, with lines and variables for gdb; the same bits */
     bool profile;                   /* native code is made known to Linux's perf: /tmp/perf-PID.map and a jitdump file with source lines, see docs/api.md;
                                      * same code, never from the cache. QN_IO from qn_context_create when the files cannot be written; what cannot
@@ -110,6 +112,15 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
 
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error);
 void qn_context_destroy(qn_context *context);
+
+/* What went another way than asked. */
+typedef struct qn_statistics {
+    uint64_t fallback_kernels;      /* compiled for another engine than asked */
+    uint64_t fallback_calls;        /* run by another engine after the device failed */
+    uint64_t device_failures;       /* of calls: QN_DEVICE, or no memory on the device */
+    char last_failure[256];         /* the newest reason; "" when there is none */
+} qn_statistics;
+void qn_context_statistics(const qn_context *context, qn_statistics *statistics);
 
 /* ---- modules: one source text and its imports, parsed ---- */
 typedef struct qn_module qn_module;
@@ -135,6 +146,22 @@ const char *qn_module_input_name(const qn_module *module, const char *kernel, si
 /* Names of the module's extern functions; NULL past the last. */
 const char *qn_module_extern_name(const qn_module *module, size_t index);
 qn_status qn_module_register(qn_module *module, const char *name, void (*function)(void), qn_error *error);
+
+/* ---- devices ---- */
+/* What a CUDA device is; kernels with engine CUDA run on the context's (qn_context_options.device). */
+typedef struct qn_device {
+    char name[128];
+    uint32_t index, count;         /* its number, and how many there are */
+    uint32_t compute_capability;   /* times 10: 90 is sm_90 */
+    uint32_t processors;           /* multiprocessors */
+    uint64_t memory_bytes, free_bytes;
+    double bandwidth;              /* of its memory in GB/s, as clock and bus have it; 0: unknown */
+    uint32_t driver_version;       /* the CUDA version of the driver: 12040 is 12.4 */
+    uint32_t ptx_version;          /* newest PTX ISA that it takes: 84 is 8.4 */
+    char library[256];             /* the driver's, as it was opened */
+} qn_device;
+/* Opens the driver when needed. QN_DEVICE with a message that says what is missing. Thread-safe. */
+qn_status qn_device_describe(qn_context *context, uint32_t index, qn_device *device, qn_error *error);
 
 /* ---- kernels: one specialisation, compiled for one engine ---- */
 typedef struct qn_kernel qn_kernel;
@@ -207,19 +234,61 @@ qn_compile_times qn_kernel_compile_times(const qn_kernel *kernel);
 typedef struct qn_array qn_array;
 /* Row-major, zeroed; shape has rank entries. QN_USAGE for a bad type, rank or negative extent. */
 qn_status qn_array_create(qn_context *context, qn_type type, size_t rank, const int64_t *shape, qn_array **array, qn_error *error);
+/* The same on a device: kDLCPU, kDLCUDA (device_id: which), or kDLCUDAHost (pinned memory of the host, which devices copy at full speed). QN_DEVICE when there is no
+ * such device or it fails, QN_RESOURCE when it has no memory. */
+qn_status qn_array_create_on(qn_context *context, DLDevice device, qn_type type, size_t rank, const int64_t *shape, qn_array **array, qn_error *error);
+/* A row-major copy of any tensor on another device, or on the same one: host to device, device to host, within a device; between two devices through the host. */
+qn_status qn_array_from(qn_context *context, const DLTensor *tensor, DLDevice device, qn_array **array, qn_error *error);
+qn_status qn_array_to(const qn_array *array, DLDevice device, qn_array **copy, qn_error *error);
 void qn_array_destroy(qn_array *array);
 const DLTensor *qn_array_tensor(const qn_array *array); /* borrowed, valid while the array lives */
+
+/* ---- profiles ---- */
+/* What one call took. Times of a device are its own, from events; compute_ms of another engine is that of the kernel itself. */
+typedef struct qn_call_profile {
+    qn_engine engine;            /* that ran it */
+    uint32_t device;             /* of CUDA */
+    bool fallback;               /* not the engine that was asked for */
+    char why[256];               /* why this engine */
+    double compile_ms;           /* making the kernel, once: all of qn_compile_times */
+    double copy_in_ms, compute_ms, copy_out_ms, total_ms; /* total: of qn_call */
+    uint64_t bytes_in, bytes_out; /* copied to and from the device; on other engines both are what was packed */
+    uint64_t launches, waits;    /* of a device: kernels started, times that the host waited */
+} qn_call_profile;
+
+/* A piece of work of a call, for timelines. */
+typedef enum qn_span_kind { QN_SPAN_CALL, QN_SPAN_COPY_IN, QN_SPAN_COMPUTE, QN_SPAN_COPY_OUT } qn_span_kind;
+typedef struct qn_span {
+    qn_span_kind kind;
+    const char *name;            /* of the kernel, the array, or the device's function; valid during the callback */
+    double start_ms, ms;         /* start: since the call began */
+    uint64_t bytes;              /* copied */
+} qn_span;
+
+/* The sums over all calls of a kernel that asked for a profile. Thread-safe. */
+typedef struct qn_kernel_profile {
+    uint64_t calls, fallbacks, launches, bytes_in, bytes_out;
+    double copy_in_ms, compute_ms, copy_out_ms, total_ms;
+} qn_kernel_profile;
+qn_kernel_profile qn_kernel_profiled(const qn_kernel *kernel);
 
 /* ---- calls ---- */
 typedef struct qn_call_options { /* zero-initialise */
     double deadline_ms;          /* stop after so long with QN_STOPPED; 0: never */
     const volatile int32_t *cancel; /* stop soon after this becomes non-zero; NULL: never */
     uint32_t threads;            /* that may work on the call, at most; 0: as the context says */
+    DLDeviceType outputs;        /* where new output arrays shall lie: 0 or kDLCPU: on the host; kDLCUDA: on the kernel's device (QN_USAGE when its engine is
+                                  * another one), where they stay until qn_array_to. Scalar outputs always lie on the host */
+    qn_call_profile *profile;    /* filled in when the call succeeds; NULL: not measured (events on a device cost microseconds) */
+    void (*on_span)(void *user, const qn_span *span); /* called by the calling thread during and at the end of the call; NULL: none */
+    void *user;
 } qn_call_options;
 
 /* Runs the kernel. inputs: one tensor per input, scalars as rank-0 tensors of exactly the type. outputs: one entry per output,
  * in order; NULL entries are replaced by new arrays that the caller owns, others must have the right type and shape and are
- * written in place. The tensors of inout parameters are updated in place. On failure the content of outputs and inouts is
+ * written in place. The tensors of inout parameters are updated in place. A kernel with engine CUDA takes tensors of its device (kDLCUDA, kDLCUDAManaged), which it uses
+ * where they are when they are row-major, and tensors of the host (kDLCPU, kDLCUDAHost), which it copies; scalars are the host's. Work on a device tensor
+ * must have ended before the call, and the call has ended when it returns. On failure the content of outputs and inouts is
  * unspecified, newly made outputs are NULL, inputs are intact. */
 qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
                   size_t output_count, const qn_call_options *options, qn_error *error);
@@ -252,6 +321,30 @@ typedef struct qn_counts {
     uint64_t instructions; /* of bytecode, executed */
 } qn_counts;
 qn_status qn_count(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_counts *counts, qn_error *error);
+
+/* ---- which engine ---- */
+/* What a machine does, measured once by small kernels and kept in the cache's folder. An operation is one of Quern's IR. */
+typedef struct qn_machine {
+    double cpu_operation_ns, cpu_byte_ns;       /* one thread: of an operation of a point, of a byte that a stage reads or writes */
+    double device_call_us, device_launch_us;    /* a call that does nothing; each further stage */
+    double device_points;                       /* that run side by side */
+    double device_step_ns, device_byte_ns;      /* an operation of all of these; a byte of the device's memory */
+    double in_gbytes, out_gbytes;               /* GB/s of copies of usual (pageable) memory to and from the device */
+    double pinned_in_gbytes, pinned_out_gbytes; /* of kDLCUDAHost memory */
+} qn_machine;
+/* Measures when the cache has it not (a second or so; longer on an emulated device). QN_DEVICE where there is no device. */
+qn_status qn_context_machine(qn_context *context, qn_machine *machine, qn_error *error);
+
+typedef struct qn_estimate {
+    qn_engine engine;                /* the one that is expected to be done first: CPU or CUDA */
+    double cpu_ms, cuda_ms;          /* of a call with these inputs where they lie, outputs on the host */
+    double cuda_resident_ms;         /* of one whose arrays stay on the device */
+    double operations, bytes, copied_bytes, launches; /* what the estimate is made of */
+    double pays_from;                /* CUDA is faster when all sizes are multiplied by this much, or more; 0: not up to a million times as large */
+    bool guessed;                    /* loops or sizes depend on data: a guess */
+} qn_estimate;
+/* Runs nothing (but qn_context_machine). The kernel may be of any engine. QN_USAGE for wrong inputs, QN_DEVICE where there is no device. Thread-safe. */
+qn_status qn_kernel_estimate(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_estimate *estimate, qn_error *error);
 
 #ifdef __cplusplus
 }

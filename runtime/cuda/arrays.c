@@ -253,6 +253,6 @@ int32_t qn__cuda_collect(qn__cuda_run *run) {
         else if (!is_plain(run, i) || !small) kind = fetch(run, i);
     }
     if (!kind && on_device) kind = send_home(run);
-    if (!kind) qn__cuda_spans_settle(run);
+    if (!kind && run->mark_count && run->driver->cuStreamSynchronize(run->lane->stream) == CU_SUCCESS) qn__cuda_spans_settle(run);
     return kind;
 }

@@ -69,4 +69,31 @@ bool qn__cuda_zero(qn__cuda_device *device, uint64_t to, size_t bytes, qn__cuda_
 bool qn__cuda_copy_strided(qn__cuda_device *device, uint32_t rank, const int64_t *extents, uint32_t bytes, uint64_t to,
                            const int64_t *to_strides, uint64_t from, const int64_t *from_strides, qn__cuda_error *error);
 
+/* Pinned memory of the host, which the device reads and writes at full speed. NULL with *error. */
+void *qn__cuda_allocate_pinned(qn__cuda_device *device, size_t bytes, qn__cuda_error *error);
+void qn__cuda_release_pinned(qn__cuda_device *device, void *memory);
+
+/* ---- copies to be timed ---- */
+typedef enum qn__cuda_host {
+    QN__CUDA_PAGEABLE, /* of malloc: the driver copies it through memory of its own */
+    QN__CUDA_PINNED,
+    QN__CUDA_MAPPED,   /* pinned, and a kernel reads or writes it where it is */
+    QN__CUDA_HOSTS
+} qn__cuda_host;
+/* Memory of the host and of the device, `bytes` of both. For one thread. NULL with *error. */
+typedef struct qn__cuda_transfer qn__cuda_transfer;
+qn__cuda_transfer *qn__cuda_transfer_create(qn__cuda_device *device, qn__cuda_host host, size_t bytes, qn__cuda_error *error);
+void qn__cuda_transfer_destroy(qn__cuda_transfer *transfer);
+void *qn__cuda_transfer_data(const qn__cuda_transfer *transfer); /* the host's */
+/* Copies the first bytes (rounded up to 16 where it is mapped) in either direction, and waits for the end. */
+bool qn__cuda_transfer_run(qn__cuda_transfer *transfer, bool to_device, size_t bytes, qn__cuda_error *error);
+
+/* ---- calls ---- */
+struct qn__device_call;
+struct qn__space;
+/* The device's memory for a call, with what fails told to `call`. Fills in both; they must outlive the space. */
+typedef struct qn__cuda_space { qn__cuda_device *device; struct qn__device_call *call; } qn__cuda_space;
+void qn__cuda_space_of(qn__cuda_space *self, struct qn__space *space);
+void qn__cuda_tell(struct qn__device_call *call, const qn__cuda_error *error);
+
 #endif

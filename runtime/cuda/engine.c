@@ -155,9 +155,11 @@ static int32_t start(const qn__loaded *program, qn__frame *frame, qn__device_cal
     run.plan = program->image->plan;
     run.frame = frame;
     run.call = call;
+    call->began = 0;
     call->bytes_in = call->bytes_out = call->launches = call->waits = 0;
     call->in_ms = call->compute_ms = call->out_ms = 0;
     call->failure = 0;
+    call->out_of_memory = false;
     call->text[0] = 0;
     void *memory = NULL;
     int32_t kind = 0;
@@ -171,8 +173,7 @@ static int32_t start(const qn__loaded *program, qn__frame *frame, qn__device_cal
     }
     free(memory);
     if (kind == QN__FAULT_DEVICE || kind == QN__FAULT_MEMORY) {
-        call->failure = (int32_t)run.error.failure;
-        snprintf(call->text, sizeof call->text, "%s", run.error.text);
+        qn__cuda_tell(call, &run.error);
     }
     return kind;
 }

@@ -2,6 +2,8 @@
  * an event costs about as much as a small launch. */
 #include "runtime/cuda/run.h"
 
+#include "runtime/call.h"
+
 #include <stdlib.h>
 
 /* Records an event; its number, 0 when there is none. Number 0 is the run's start. */
@@ -28,6 +30,7 @@ bool qn__cuda_spans_start(qn__cuda_run *run) {
     if (!run->marks) return qn__cuda_refuse(&run->error, QN__CUDA_NO_MEMORY, "out of memory");
     run->lane->mark_used = 0;
     record(run);
+    run->call->began = qn__now();
     if (run->lane->mark_used == 0) { /* no events: not timed */
         free(run->marks);
         run->marks = NULL;

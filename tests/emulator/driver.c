@@ -6,7 +6,9 @@
 driver cu;
 
 void expect(CUresult got, CUresult wanted, const char *call, int line) {
-    cr_assert_eq(got, wanted, "line %d: %s gave %d, not %d", line, call, (int)got, (int)wanted);
+    if (got == wanted) return;
+    fprintf(stderr, "line %d: %s gave %d, not %d\n", line, call, (int)got, (int)wanted);
+    cr_assert(false, "line %d: %s gave %d, not %d", line, call, (int)got, (int)wanted);
 }
 
 const char *const kernels_text =
@@ -58,9 +60,9 @@ static void open_with(const char *first, va_list more) {
     void *library = dlopen(EM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
     cr_assert(library, "%s", dlerror());
     void *symbol;
-#define ENTRY(name, suffix, since, parameters) \
-    symbol = dlsym(library, #name #suffix);    \
-    cr_assert(symbol, #name #suffix);          \
+#define ENTRY(name, suffix, since, parameters)                                                                         \
+    symbol = dlsym(library, #name #suffix);                                                                            \
+    cr_assert(symbol, #name #suffix);                                                                                  \
     memcpy(&cu.name##suffix, &symbol, sizeof symbol);
 #include "emulator/driver.def"
 #undef ENTRY
@@ -68,7 +70,9 @@ static void open_with(const char *first, va_list more) {
     memcpy(&cu.statistics, &symbol, sizeof symbol);
 }
 
-static void remove_log(void) { unlink(cu.log); }
+static void remove_log(void) {
+    unlink(cu.log);
+}
 
 void open_driver(const char *first, ...) {
     va_list more;
@@ -116,7 +120,9 @@ CUresult launch_wait(CUdeviceptr flag, CUstream stream) {
     return launch("wait", stream, 1, parameters);
 }
 
-CUresult launch_nop(CUstream stream) { return launch("nop", stream, 1, NULL); }
+CUresult launch_nop(CUstream stream) {
+    return launch("nop", stream, 1, NULL);
+}
 
 CUdeviceptr allocate(size_t size) {
     CUdeviceptr address = 0;

@@ -1,8 +1,13 @@
-/* Tests of the driver: the library as a user sees it, through dlopen and dlsym. Each test is a process of its own, so each may choose its environment. */
+/* Tests of the driver: the library as a user sees it, through dlopen and dlsym. Each test is a process of its own, so
+ * each may choose its environment. */
 #ifndef TESTS_EMULATOR_DRIVER_H
 #define TESTS_EMULATOR_DRIVER_H
 
+#ifdef EM_PLAIN
+#include "tests/emulator/plain.h"
+#else
 #include <criterion/criterion.h>
+#endif
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -11,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "emulator/cuda.h"
@@ -33,7 +39,8 @@ extern driver cu;
 #define GIVES(code, call) expect(call, CUDA_##code, #call, __LINE__)
 void expect(CUresult got, CUresult wanted, const char *call, int line);
 
-/* Opens the library with variables NAME=value, each QUERN_EMULATOR_ in front; ends with NULL. A log file is always kept: its name is cu.log. */
+/* Opens the library with variables NAME=value, each QUERN_EMULATOR_ in front; ends with NULL. A log file is always
+ * kept: its name is cu.log. */
 void open_driver(const char *first, ...);
 /* Also initialises, retains device 0's primary context, makes it current and loads the module of kernels. */
 void start(const char *first, ...);
@@ -41,8 +48,8 @@ CUfunction kernel(const char *name);
 /* Launches with one thread per element of count; parameters are pointers. */
 CUresult launch(const char *name, CUstream stream, unsigned int count, void **parameters);
 CUresult launch_fill(CUdeviceptr to, uint32_t count, uint32_t value, CUstream stream);
-CUresult launch_add(CUdeviceptr to, uint32_t value, CUstream stream);    /* one word */
-CUresult launch_wait(CUdeviceptr flag, CUstream stream);                 /* until the word is not 0 */
+CUresult launch_add(CUdeviceptr to, uint32_t value, CUstream stream); /* one word */
+CUresult launch_wait(CUdeviceptr flag, CUstream stream);              /* until the word is not 0 */
 CUresult launch_nop(CUstream stream);
 CUdeviceptr allocate(size_t size);
 uint32_t word(CUdeviceptr address); /* waits for the default stream's order */

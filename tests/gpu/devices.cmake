@@ -1,0 +1,17 @@
+# The CUDA engine on the emulator: Criterion programs tests/gpu/test_*.c, and every kernel on engine cuda against the interpreter.
+if(TARGET quern_cuda_emulator AND QN_CRITERION AND QN_CRITERION_INCLUDE)
+    file(GLOB gpu_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/test_*.c)
+    foreach(source IN LISTS gpu_sources)
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(gpu_${name} ${source} ${CMAKE_CURRENT_LIST_DIR}/gpu.c)
+        add_dependencies(gpu_${name} quern_cuda_emulator)
+        target_link_libraries(gpu_${name} PRIVATE ${qn_test_libraries} ${QN_CRITERION} pthread m ${CMAKE_DL_LIBS})
+        target_compile_definitions(gpu_${name} PRIVATE EM_LIBRARY="$<TARGET_FILE:quern_cuda_emulator>")
+        target_link_options(gpu_${name} PRIVATE -Wl,--no-gc-sections) # Criterion finds its tests by their section
+        add_test(NAME gpu.${name} COMMAND gpu_${name} --jobs 2 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+        set_tests_properties(gpu.${name} PROPERTIES LABELS gpu TIMEOUT 300)
+    endforeach()
+    add_test(NAME gpu.engines COMMAND engine_test_engines --cuda WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(gpu.engines PROPERTIES LABELS gpu TIMEOUT 1800)
+    set(qn_gpu_environment "QUERN_CUDA_LIBRARY=$<TARGET_FILE:quern_cuda_emulator>")
+endif()
