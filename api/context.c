@@ -102,6 +102,8 @@ void qn__context_release(qn_context *context) {
     free(context);
 }
 
+uint32_t qn_context_threads(const qn_context *context) { return context->threads.count; }
+
 void qn_context_destroy(qn_context *context) {
     if (context) qn__context_release(context);
 }

@@ -112,6 +112,7 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
 
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error);
 void qn_context_destroy(qn_context *context);
+uint32_t qn_context_threads(const qn_context *context); /* that may work on one call of compiled code: what options->threads came to */
 
 /* What went another way than asked. */
 typedef struct qn_statistics {
