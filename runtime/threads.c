@@ -214,7 +214,6 @@ static bool plan(const qn__threads *threads, region *r, double operations) {
     const qn__stage *stage = r->stage;
     const double total = operations * (double)r->parts;
     double most = threads->least > 0 ? 2 * total / threads->least : threads->count;
-    if (r->parts < 2 || threads->count < 2 || total < threads->least) return false;
     for (uint32_t i = 0; threads->least > 0 && i < stage->scatter_count; i++) { /* a copy is filled and combined: a few operations for each element */
         const qn__stage_scatter *s = &stage->scatters[i];
         const double elements = (double)elements_of(&r->frame->views[s->array], s->rank);
@@ -231,8 +230,11 @@ static bool plan(const qn__threads *threads, region *r, double operations) {
 }
 
 int32_t qn__threads_run(qn__frame *frame, const qn__stage *stage, void *captures, int64_t parts, double operations) {
+    const qn__threads *threads = frame->threads;
+    if (operations < 1) operations = 1;
+    if (parts < 2 || operations * (double)parts < threads->least) return stage->run(frame, captures, 0, parts); /* most stages: no more is done for them */
     region r = {.stage = stage, .frame = frame, .captures = captures, .parts = parts, .fault_at = INT64_MAX};
-    if (!plan(frame->threads, &r, operations < 1 ? 1 : operations)) return stage->run(frame, captures, 0, parts);
+    if (!plan(threads, &r, operations)) return stage->run(frame, captures, 0, parts);
     if (stage->scatter_count && !make_copies(&r)) {
         free_copies(&r);
         return stage->run(frame, captures, 0, parts);
