@@ -49,7 +49,7 @@ typedef struct copy {      /* of one participant */
 typedef struct region {
     const qn__stage *stage;
     const qn__frame *frame;
-    void *captures;
+    int64_t *words;
     int64_t parts, step;   /* step: parts of a claim */
     copy *copies;          /* by participant; NULL when nothing is combined */
     uint32_t participants;
@@ -202,7 +202,7 @@ static void participate(void *context) {
         }
         begun = true;
         const int64_t end = r->parts - begin < r->step ? r->parts : begin + r->step;
-        const int32_t kind = r->stage->run(&own, r->captures, begin, end);
+        const int32_t kind = r->stage->run(&own, r->words, begin, end, NULL, 0);
         if (!kind) continue;
         note_fault(r, begin, kind, &own.fault);
         return;
@@ -223,35 +223,116 @@ static bool plan(const qn__threads *threads, region *r, double operations) {
     if (most > (double)r->parts) most = (double)r->parts;
     if (most < 2) return false;
     r->participants = (uint32_t)most;
+    r->step = 1;
+    if (stage->form != QN__STAGE_BOX) return true; /* their parts are few, and asked for one by one */
     const int64_t claims = (int64_t)r->participants * (stage->uneven ? UNEVEN_CLAIMS : EVEN_CLAIMS);
     r->step = r->parts / claims + (r->parts % claims != 0);
     if (threads->least > 0 && operations * (double)r->step < CLAIM_OPERATIONS) r->step = (int64_t)(CLAIM_OPERATIONS / operations) + 1;
     return true;
 }
 
-int32_t qn__threads_run(qn__frame *frame, const qn__stage *stage, void *captures, int64_t parts, double operations) {
-    const qn__threads *threads = frame->threads;
-    if (operations < 1) operations = 1;
-    if (parts < 2 || operations * (double)parts < threads->least) return stage->run(frame, captures, 0, parts); /* most stages: no more is done for them */
-    region r = {.stage = stage, .frame = frame, .captures = captures, .parts = parts, .fault_at = INT64_MAX};
-    if (!plan(threads, &r, operations)) return stage->run(frame, captures, 0, parts);
-    if (stage->scatter_count && !make_copies(&r)) {
-        free_copies(&r);
-        return stage->run(frame, captures, 0, parts);
-    }
-    atomic_init(&r.next, 0);
-    atomic_init(&r.failed, INT64_MAX);
-    atomic_init(&r.arrived, 0);
-    pthread_mutex_init(&r.lock, NULL);
-    if (!qn__tbb_run(participate, &r, r.participants)) {
+static void run_region(region *r) {
+    atomic_init(&r->next, 0);
+    atomic_init(&r->failed, INT64_MAX);
+    atomic_init(&r->arrived, 0);
+    pthread_mutex_init(&r->lock, NULL);
+    if (!qn__tbb_run(participate, r, r->participants)) {
         /* alone; whoever came has left */
-        atomic_store(&r.arrived, 0);
-        participate(&r);
+        atomic_store(&r->arrived, 0);
+        participate(r);
     }
-    pthread_mutex_destroy(&r.lock);
+    pthread_mutex_destroy(&r->lock);
+}
+
+/* Parts 0 .. parts, of so many operations each. */
+static int32_t run_parts(qn__frame *frame, int64_t *words, const qn__stage *stage, int64_t parts, double operations) {
+    region r = {.stage = stage, .frame = frame, .words = words, .parts = parts, .fault_at = INT64_MAX};
+    bool alone = !plan(frame->threads, &r, operations);
+    if (!alone && stage->scatter_count && !make_copies(&r)) {
+        free_copies(&r);
+        alone = true;
+    }
+    if (alone && stage->form == QN__STAGE_BOX) return stage->run(frame, words, 0, parts, NULL, 0);
+    if (alone) {
+        int32_t kind = QN__FAULT_NONE;
+        for (int64_t part = 0; !kind && part < parts; part++) kind = stage->run(frame, words, part, part + 1, NULL, 0);
+        return kind;
+    }
+    run_region(&r);
     if (stage->scatter_count && r.fault_at == INT64_MAX) merge_copies(&r);
     free_copies(&r);
     if (r.fault_at == INT64_MAX) return QN__FAULT_NONE;
     frame->fault = r.fault;
     return r.fault.kind;
+}
+
+/* ---- the forms of stages ---- */
+
+/* Pieces of a box, and the points of one; both as code counts them. */
+static int64_t pieces_of(const int64_t *box, uint32_t rank, int64_t *points) {
+    int64_t count = 1, n = 0;
+    for (uint32_t d = rank; d-- > 0;) {
+        if (__builtin_sub_overflow(box[2 * d + 1], box[2 * d], &n)) n = box[2 * d + 1] < 0 ? 0 : INT64_MAX;
+        if (n < 0) n = 0;
+        if (d + 1 == rank) *points = n < QN__PIECE ? n : QN__PIECE;
+        const int64_t parts = d + 1 == rank ? n / QN__PIECE + (n % QN__PIECE != 0) : n;
+        if (__builtin_mul_overflow(count, parts, &count)) count = INT64_MAX;
+    }
+    return count;
+}
+
+static int32_t run_box(qn__frame *frame, int64_t *words, const qn__stage *stage, double cost) {
+    int64_t points = 0;
+    const int64_t parts = pieces_of(words, stage->rank, &points);
+    const double operations = cost * (double)points;
+    if (parts < 2 || operations * (double)parts < frame->threads->least) return stage->run(frame, words, 0, INT64_MAX, NULL, 0); /* most stages: nothing more is done for them */
+    return run_parts(frame, words, stage, parts, operations);
+}
+
+static int32_t run_reduce(qn__frame *frame, int64_t *words, const qn__stage *stage, double cost) {
+    const int64_t lo = words[QN__REDUCE_LO], hi = words[QN__REDUCE_HI];
+    const uint64_t terms = lo < hi ? (uint64_t)hi - (uint64_t)lo : 0;
+    const uint64_t blocks = terms / QN__PIECE + (terms % QN__PIECE != 0);
+    if (blocks < 2 || cost * (double)terms < frame->threads->least) return stage->run(frame, words, 0, INT64_MAX, NULL, 0);
+    uint64_t group = 1;
+    while ((blocks + group - 1) / group > QN__PARTIALS) group *= 2;
+    const int64_t parts = (int64_t)((blocks + group - 1) / group);
+    words[QN__REDUCE_SPAN] = (int64_t)(group * QN__PIECE);
+    const int32_t kind = run_parts(frame, words, stage, parts, cost * (double)(group * QN__PIECE));
+    if (kind || parts < 2) return kind;
+    words[QN__REDUCE_LO] = 0;
+    words[QN__REDUCE_HI] = parts * QN__PIECE;
+    words[QN__REDUCE_SPAN] = QN__WHOLE_SPAN;
+    words[QN__REDUCE_MERGING] = 1;
+    return stage->run(frame, words, 0, 1, NULL, 0);
+}
+
+static int32_t run_keep(qn__frame *frame, int64_t *words, const qn__stage *stage, double cost) {
+    int64_t points = 0;
+    const int64_t pieces = pieces_of(words + QN__KEEP_BOX, stage->rank, &points);
+    const bool counting = stage->form == QN__STAGE_COUNT;
+    if (counting) {
+        if (pieces < 2 || cost * (double)points * (double)pieces < frame->threads->least) return stage->run(frame, words, 0, INT64_MAX, NULL, 0);
+        words[QN__KEEP_GROUP] = pieces / QN__PARTIALS + (pieces % QN__PARTIALS != 0);
+        words[QN__KEEP_GROUPS] = pieces / words[QN__KEEP_GROUP] + (pieces % words[QN__KEEP_GROUP] != 0);
+    }
+    const double size = (double)(words[QN__KEEP_GROUP] < pieces ? words[QN__KEEP_GROUP] : pieces);
+    const int32_t kind = run_parts(frame, words, stage, words[QN__KEEP_GROUPS], cost * (double)points * size);
+    int64_t *places;
+    memcpy(&places, &words[QN__KEEP_PLACES], sizeof places);
+    for (int64_t k = 0; !kind && counting && k < words[QN__KEEP_GROUPS]; k++) places[k + 1] += places[k];
+    return kind;
+}
+
+int32_t qn__threads_run(qn__frame *frame, int64_t *words, int64_t begin, int64_t end, const qn__stage *stage, double cost) {
+    (void)begin;
+    (void)end;
+    if (cost < 1) cost = 1;
+    switch ((qn__stage_form)stage->form) {
+    case QN__STAGE_BOX: return run_box(frame, words, stage, cost);
+    case QN__STAGE_REDUCE: return run_reduce(frame, words, stage, cost);
+    case QN__STAGE_COUNT:
+    case QN__STAGE_FILL: return run_keep(frame, words, stage, cost);
+    }
+    return stage->run(frame, words, 0, INT64_MAX, NULL, 0);
 }

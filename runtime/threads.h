@@ -20,8 +20,9 @@ uint32_t qn__processors(void);
 /* given; when that is 0, what $QUERN_THREADS says; else one for each processor. */
 uint32_t qn__threads_wanted(uint32_t given);
 
-/* qn__frame.parallel for frames whose `threads` is a qn__threads. The bits are those of stage->run(frame, captures, 0, parts). Thread-safe. */
-int32_t qn__threads_run(qn__frame *frame, const qn__stage *stage, void *captures, int64_t parts, double operations);
+/* qn__frame.parallel for frames whose `threads` is a qn__threads. The bits are those of the stage's own function. Thread-safe. begin and end are
+ * not looked at: it is all of the stage. */
+int32_t qn__threads_run(qn__frame *frame, int64_t *words, int64_t begin, int64_t end, const qn__stage *stage, double cost);
 
 /* For a frame to begin with: threads may be NULL. */
 static inline void qn__frame_threads(qn__frame *frame, const qn__threads *threads) {

@@ -1,7 +1,7 @@
-/* Stages as functions of their own, `int32_t stage(frame, captures, begin, end)`, so that threads can run parts of them.
+/* Stages as functions of their own (qn__stage_function in ir/abi.h), so that threads can run parts of them.
  *
  * The kernel stores what the stage uses of its values (all are uniform scalars there) into words on its stack, and calls the function for all
- * parts, or hands it to frame->parallel. The body is emitted once. What the stages of a kernel hand over shares one piece of memory: one
+ * parts, or frame->parallel in its place. The body is emitted once; all that splitting takes is in the runtime, because every instruction here is compiled with each kernel. What the stages of a kernel hand over shares one piece of memory: one
  * stage runs at a time. While a function is emitted the emitter is that function's; the kernel's state is put back after. */
 #include "compiler/llvm/internal.h"
 #include "ir/cost.h"
@@ -28,19 +28,16 @@ static bool is_inside(const qn__ir *ir, qn__value v, const qn__instr *stage) {
 
 typedef struct collection { qn__emitter *e; qn__outline *outline; uint8_t *seen; uint32_t capacity; } collection;
 
-static void collect_args(collection *c, const qn__instr *instr) {
+static void collect_value(collection *c, qn__value v) {
     qn__emitter *e = c->e;
-    for (uint32_t i = 0; i < instr->arg_count; i++) {
-        const qn__value v = instr->args[i];
-        if (!v || c->seen[v] || is_inside(e->ir, v, c->outline->stage)) continue;
-        c->seen[v] = 1;
-        if (e->values[v] && !LLVMIsConstant(e->values[v])) c->outline->captured[c->outline->captured_count++] = v;
-    }
+    if (!v || c->seen[v] || is_inside(e->ir, v, c->outline->stage)) return;
+    c->seen[v] = 1;
+    if (e->values[v] && !LLVMIsConstant(e->values[v])) c->outline->captured[c->outline->captured_count++] = v;
 }
 
 static void collect(const qn__ir *ir, const qn__instr *instr, void *context) {
     (void)ir;
-    collect_args(context, instr);
+    for (uint32_t i = 0; i < instr->arg_count; i++) collect_value(context, instr->args[i]);
 }
 
 static bool collect_all(qn__emitter *e, qn__outline *outline) {
@@ -49,7 +46,7 @@ static bool collect_all(qn__emitter *e, qn__outline *outline) {
     outline->captured_count = 0;
     if (!c.seen || !outline->captured) return qn__fail(e, "out of memory");
     memset(c.seen, 0, (size_t)e->ir->value_count + 1);
-    collect_args(&c, outline->stage);
+    for (uint32_t i = outline->form == QN__STAGE_REDUCE ? 2 : 2 * outline->rank; i < outline->stage->arg_count; i++) collect_value(&c, outline->stage->args[i]);
     for (uint32_t i = 0; i < outline->stage->region_count; i++) qn__walk(e->ir, outline->stage->regions[i], collect, &c);
     return true;
 }
@@ -106,31 +103,32 @@ static LLVMValueRef describe(qn__emitter *e, const qn__outline *outline) {
     scatters s = {.count = 0};
     for (uint32_t i = 0; i < outline->stage->region_count; i++) qn__walk(e->ir, outline->stage->regions[i], note_scatter, &s);
     if (s.full) qn__fail(e, "a stage combines into too many arrays");
-    LLVMValueRef parts[5] = {outline->function, l_i32(e, qn__stage_uneven(e->ir, outline->stage)), l_i32(e, e->ir->array_count), scatter_data(e, &s), l_i32(e, s.count)};
-    return constant_data(e, LLVMConstStructInContext(e->context, parts, 5, false));
+    LLVMValueRef parts[7] = {outline->function, l_i32(e, outline->form), l_i32(e, outline->rank), l_i32(e, qn__stage_uneven(e->ir, outline->stage)),
+                             l_i32(e, e->ir->array_count), scatter_data(e, &s), l_i32(e, s.count)};
+    return constant_data(e, LLVMConstStructInContext(e->context, parts, 7, false));
 }
 
 static LLVMTypeRef function_type(qn__emitter *e) {
-    LLVMTypeRef params[4] = {e->ptr, e->ptr, e->i64, e->i64};
-    return LLVMFunctionType(e->i32, params, 4, false);
+    LLVMTypeRef params[6] = {e->ptr, e->ptr, e->i64, e->i64, e->ptr, e->f64};
+    return LLVMFunctionType(e->i32, params, 6, false);
 }
 
-/* The captured values and the extra ones, as this function's; old takes what stood there. */
-static void take_over(qn__emitter *e, qn__outline *outline, LLVMValueRef captures, LLVMValueRef *old) {
+/* The words and the captured values, as this function's; old takes what stood there. */
+static void take_over(qn__emitter *e, qn__outline *outline, LLVMValueRef memory, LLVMValueRef *old) {
+    for (uint32_t i = 0; i < outline->word_count; i++) {
+        old[i] = outline->words[i];
+        if (i < outline->changing || !LLVMIsConstant(old[i])) outline->words[i] = l_load(e, LLVMTypeOf(old[i]), word(e, memory, i));
+    }
     for (uint32_t i = 0; i < outline->captured_count; i++) {
         const qn__value v = outline->captured[i];
-        old[i] = e->values[v];
-        e->values[v] = l_load(e, LLVMTypeOf(old[i]), word(e, captures, i));
-    }
-    for (uint32_t i = 0; i < outline->extra_count; i++) {
-        old[outline->captured_count + i] = outline->extra[i];
-        outline->extra[i] = l_load(e, LLVMTypeOf(outline->extra[i]), word(e, captures, outline->captured_count + i));
+        old[outline->word_count + i] = e->values[v];
+        e->values[v] = l_load(e, LLVMTypeOf(e->values[v]), word(e, memory, outline->word_count + i));
     }
 }
 
 static void give_back(qn__emitter *e, qn__outline *outline, LLVMValueRef *old) {
-    for (uint32_t i = 0; i < outline->captured_count; i++) e->values[outline->captured[i]] = old[i];
-    memcpy(outline->extra, old + outline->captured_count, outline->extra_count * sizeof *old);
+    memcpy(outline->words, old, outline->word_count * sizeof *old);
+    for (uint32_t i = 0; i < outline->captured_count; i++) e->values[outline->captured[i]] = old[outline->word_count + i];
 }
 
 static void emit_body(qn__emitter *e, qn__outline *outline, LLVMValueRef *old) {
@@ -144,17 +142,17 @@ static void emit_body(qn__emitter *e, qn__outline *outline, LLVMValueRef *old) {
 }
 
 bool qn__outline_function(qn__emitter *e, qn__outline *outline) {
-    char symbol[64], own[1024];
+    static const char *const kinds[] = {[QN__STAGE_BOX] = "stage", [QN__STAGE_REDUCE] = "reduce", [QN__STAGE_COUNT] = "count", [QN__STAGE_FILL] = "fill"};
+    char own[1024];
     size_t length;
     if (!collect_all(e, outline)) return false;
     const char *kernel = LLVMGetValueName2(e->function, &length);
-    snprintf(symbol, sizeof symbol, "_%s%u", outline->kind, e->stage_count++);
-    snprintf(own, sizeof own, "%.*s%s", (int)(length < 900 ? length : 900), kernel, symbol);
+    snprintf(own, sizeof own, "%.*s_%s%u", (int)(length < 900 ? length : 900), kernel, kinds[outline->form], e->stage_count++);
     outline->function = LLVMAddFunction(e->module, own, function_type(e));
     LLVMSetLinkage(outline->function, LLVMInternalLinkage);
     outline->descriptor = describe(e, outline);
     const size_t locals = (size_t)e->ir->local_count * QN__WIDTHS + 1, bases = (size_t)e->ir->array_count + 1;
-    LLVMValueRef *old = qn__arena_alloc(e->arena, ((size_t)outline->captured_count + QN__MAX_EXTRA) * sizeof *old);
+    LLVMValueRef *old = qn__arena_alloc(e->arena, ((size_t)outline->captured_count + QN__MAX_WORDS) * sizeof *old);
     qn__emitter kernel_state = *e;
     LLVMBasicBlockRef at = LLVMGetInsertBlock(e->builder), head = LLVMGetInsertBlock(e->head);
     e->locals = QN__ARENA_ARRAY(e->arena, LLVMValueRef, locals);
@@ -205,50 +203,25 @@ static LLVMValueRef cost_of(qn__emitter *e, qn__region_ref region, const qn__ins
 
 /* ---- the call ---- */
 
-static LLVMValueRef parallel_service(qn__emitter *e) { return l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, parallel))); }
-
-LLVMValueRef qn__has_threads(qn__emitter *e) { return LLVMBuildIsNotNull(e->builder, parallel_service(e), ""); }
-
 static LLVMValueRef hand_over(qn__emitter *e, const qn__outline *outline) {
-    const uint32_t words = outline->captured_count + outline->extra_count;
+    const uint32_t words = outline->word_count + outline->captured_count;
     LLVMValueRef memory = shared_words(e, &e->captures, &e->capture_words, words ? words : 1);
-    for (uint32_t i = 0; i < outline->captured_count; i++) l_store(e, e->values[outline->captured[i]], word(e, memory, i));
-    for (uint32_t i = 0; i < outline->extra_count; i++) l_store(e, outline->extra[i], word(e, memory, outline->captured_count + i));
+    for (uint32_t i = 0; i < outline->word_count; i++) l_store(e, outline->words[i], word(e, memory, i));
+    for (uint32_t i = 0; i < outline->captured_count; i++) l_store(e, e->values[outline->captured[i]], word(e, memory, outline->word_count + i));
     return memory;
 }
 
-static LLVMValueRef call_here(qn__emitter *e, const qn__outline *outline, LLVMValueRef memory, LLVMValueRef parts) {
-    LLVMValueRef args[4] = {e->frame, memory, l_i64(e, 0), parts};
-    return LLVMBuildCall2(e->builder, function_type(e), outline->function, args, 4, "");
-}
-
-static LLVMValueRef call_threads(qn__emitter *e, const qn__outline *outline, LLVMValueRef service, LLVMValueRef memory, LLVMValueRef parts, LLVMValueRef points) {
-    LLVMValueRef cost = LLVMBuildFMul(e->builder, as_double(e, points), cost_of(e, outline->stage->regions[0], outline->stage), "");
-    LLVMTypeRef params[5] = {e->ptr, e->ptr, e->ptr, e->i64, e->f64};
-    LLVMValueRef args[5] = {e->frame, outline->descriptor, memory, parts, cost};
-    return LLVMBuildCall2(e->builder, LLVMFunctionType(e->i32, params, 5, false), service, args, 5, "");
-}
-
-void qn__outline_call(qn__emitter *e, const qn__outline *outline, LLVMValueRef parts, LLVMValueRef part_points, bool serial) {
-    LLVMValueRef memory = hand_over(e, outline), result;
+void qn__outline_call(qn__emitter *e, const qn__outline *outline) {
+    LLVMValueRef memory = hand_over(e, outline), cost = cost_of(e, outline->stage->regions[0], outline->stage);
+    LLVMValueRef service = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, parallel)));
+    LLVMValueRef callee = l_select(e, LLVMBuildIsNull(e->builder, service, ""), outline->function, service);
+    LLVMValueRef args[6] = {e->frame, memory, l_i64(e, 0), l_i64(e, INT64_MAX), outline->descriptor, cost};
+    LLVMValueRef result = LLVMBuildCall2(e->builder, function_type(e), callee, args, 6, "");
     LLVMBasicBlockRef failed = l_block(e, "stage_failed"), fine = l_block(e, "stage_done");
-    if (serial) {
-        result = call_here(e, outline, memory, parts);
-    } else {
-        LLVMBasicBlockRef here = l_block(e, "here"), threads = l_block(e, "threads"), both = l_block(e, "both");
-        LLVMValueRef service = parallel_service(e), kind = l_alloca(e, e->i32);
-        l_branch(e, LLVMBuildIsNull(e->builder, service, ""), here, threads);
-        l_enter(e, here);
-        l_store(e, call_here(e, outline, memory, parts), kind);
-        l_jump(e, both);
-        l_enter(e, threads);
-        l_store(e, call_threads(e, outline, service, memory, parts, part_points), kind);
-        l_jump(e, both);
-        l_enter(e, both);
-        result = l_load(e, e->i32, kind);
-    }
     l_branch_likely(e, LLVMBuildICmp(e->builder, LLVMIntEQ, result, l_i32(e, 0), ""), fine, failed);
     l_enter(e, failed);
     qn__emit_return(e, result);
     l_enter(e, fine);
 }
+
+LLVMValueRef qn__outline_word(qn__emitter *e, uint32_t index) { return l_load(e, e->i64, word(e, e->captures, index)); }

@@ -6,8 +6,6 @@
  * everything when the body cannot be vectorised: all forms give the same bits. */
 #include "compiler/llvm/internal.h"
 
-#include <string.h>
-
 enum { DEPTH = 56, UNROLLED = 160 }; /* 2^63 / 4096 blocks need 52 levels; instructions of an unrolled row at most */
 
 typedef struct reduce {
@@ -316,15 +314,18 @@ static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
         LLVMSetAlignment(r->lanes[i], 64);
         r->stack[i] = l_alloca_array(e, r->memory[i], DEPTH);
         r->value[i] = l_alloca(e, LLVMTypeOf(r->init[i]));
+        l_store(e, r->init[i], r->value[i]);
     }
     r->block = l_alloca(e, e->i64);
     r->depth = l_alloca(e, e->i64);
     r->at = l_alloca(e, e->i64);
+    l_store(e, l_i64(e, 0), r->block);
+    l_store(e, l_i64(e, 0), r->depth);
     return true;
 }
 
 static LLVMValueRef result_pointer(qn__emitter *e, const reduce *r, uint32_t i, LLVMValueRef part) {
-    return l_gep(e, r->memory[i], l_field(e, r->results, (size_t)i * QN__MAX_PARTIALS * sizeof(int64_t)), part);
+    return l_gep(e, r->memory[i], l_field(e, r->results, (size_t)i * QN__PARTIALS * sizeof(int64_t)), part);
 }
 
 /* While merging, a block is one result: no terms. Goes on where there are terms; the block where both ways meet. */
@@ -374,12 +375,6 @@ static void all_blocks(qn__emitter *e, reduce *r, LLVMValueRef lo, LLVMValueRef 
     l_enter(e, end);
 }
 
-static void reset(qn__emitter *e, const reduce *r) {
-    for (uint32_t i = 0; i < r->count; i++) l_store(e, r->init[i], r->value[i]);
-    l_store(e, l_i64(e, 0), r->block);
-    l_store(e, l_i64(e, 0), r->depth);
-}
-
 static qn__base *enter(qn__emitter *e, const qn__instr *instr) {
     qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
     if (saved) qn__hoist_bases(e, instr, saved);
@@ -392,81 +387,38 @@ static qn__base *enter(qn__emitter *e, const qn__instr *instr) {
  * A group is a whole subtree of the tree that combines blocks, also the last, incomplete one (the tree splits at powers of two); the tree over the
  * groups' results is its upper part. The same function does both: while merging its blocks are results. */
 
-enum { LO, HI, SPAN, MERGING, RESULTS }; /* extra values; SPAN: terms of a group */
-
-static void reduce_parts(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
+/* Part `begin`; the runtime asks for one at a time. */
+static void reduce_group(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
     reduce r;
-    qn__loop loop;
-    LLVMValueRef lo = outline->extra[LO], hi = outline->extra[HI];
+    (void)end;
+    LLVMValueRef lo = outline->words[QN__REDUCE_LO], hi = outline->words[QN__REDUCE_HI], span = outline->words[QN__REDUCE_SPAN];
     if (!prepare(e, outline->stage, &r)) return;
-    r.results = outline->extra[RESULTS];
-    r.merging = outline->extra[MERGING];
+    r.results = outline->words[QN__REDUCE_RESULTS];
+    r.merging = LLVMBuildICmp(e->builder, LLVMIntNE, outline->words[QN__REDUCE_MERGING], l_i64(e, 0), "");
     qn__base *saved = enter(e, outline->stage);
     if (!saved) return;
-    l_loop_begin(e, &loop, NULL, begin, end);
     e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
-    reset(e, &r);
-    LLVMValueRef from = LLVMBuildAdd(e->builder, lo, LLVMBuildMul(e->builder, loop.iv, outline->extra[SPAN], ""), "");
-    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntUGT, LLVMBuildSub(e->builder, hi, from, ""), outline->extra[SPAN], "");
-    all_blocks(e, &r, from, l_select(e, more, LLVMBuildAdd(e->builder, from, outline->extra[SPAN], ""), hi));
-    for (uint32_t i = 0; i < r.count; i++) write_memory(e, &r, i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]), result_pointer(e, &r, i, loop.iv));
+    LLVMValueRef from = LLVMBuildAdd(e->builder, lo, LLVMBuildMul(e->builder, begin, span, ""), "");
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntUGT, LLVMBuildSub(e->builder, hi, from, ""), span, "");
+    more = LLVMBuildAnd(e->builder, more, LLVMBuildICmp(e->builder, LLVMIntSLT, from, hi, ""), "");
+    all_blocks(e, &r, from, l_select(e, more, LLVMBuildAdd(e->builder, from, span, ""), hi));
+    for (uint32_t i = 0; i < r.count; i++) write_memory(e, &r, i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]), result_pointer(e, &r, i, begin));
     e->point.rank = 0;
-    l_loop_end(e, &loop, plus(e, loop.iv, 1));
     qn__restore_bases(e, saved);
-}
-
-/* Terms of a group: of one that takes all where there are no threads; else the least power of two that makes few enough groups. */
-static LLVMValueRef group_span(qn__emitter *e, LLVMValueRef blocks) {
-    LLVMValueRef least = LLVMBuildLShr(e->builder, plus(e, blocks, QN__MAX_PARTIALS - 1), l_i64(e, 8), "");
-    LLVMValueRef below = LLVMBuildSub(e->builder, l_call2(e, "llvm.umax", least, l_i64(e, 1)), l_i64(e, 1), "");
-    LLVMValueRef zeros = l_intrinsic(e, "llvm.ctlz", &e->i64, 1, (LLVMValueRef[]){below, l_int(e, e->i1, 0)}, 2);
-    LLVMValueRef log = LLVMBuildSub(e->builder, l_i64(e, 64), zeros, "");
-    log = l_select(e, qn__has_threads(e), log, l_i64(e, 50));
-    return LLVMBuildShl(e->builder, l_i64(e, QN__BLOCK), log, "");
-}
-
-/* Groups of `span` terms, a power of two, in n terms. */
-static LLVMValueRef groups_of(qn__emitter *e, LLVMValueRef n, LLVMValueRef span) {
-    LLVMValueRef below = LLVMBuildSub(e->builder, n, l_i64(e, 1), "");
-    LLVMValueRef count = plus(e, LLVMBuildUDiv(e->builder, below, span, ""), 1);
-    return l_select(e, LLVMBuildICmp(e->builder, LLVMIntEQ, n, l_i64(e, 0), ""), l_i64(e, 0), count);
 }
 
 static void reduce_outlined(qn__emitter *e, const qn__instr *instr) {
     const uint32_t count = instr->arg_count - 2;
-    qn__outline outline = {.stage = instr, .body = reduce_parts, .extra_count = RESULTS + 1, .kind = "reduce"};
-    LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
-    LLVMValueRef some = LLVMBuildICmp(e->builder, LLVMIntSLT, lo, hi, "");
-    LLVMValueRef n = l_select(e, some, LLVMBuildSub(e->builder, hi, lo, ""), l_i64(e, 0));
-    LLVMValueRef span = group_span(e, groups_of(e, n, l_i64(e, QN__BLOCK))), groups = groups_of(e, n, span);
-    LLVMValueRef results = qn__partials(e, count * QN__MAX_PARTIALS);
-    LLVMValueRef value[QN__MAX_SCAN];
-    for (uint32_t i = 0; i < count; i++) {
-        value[i] = l_alloca(e, LLVMTypeOf(l_scalar(e, instr->args[2 + i])));
-        l_store(e, l_scalar(e, instr->args[2 + i]), value[i]);
-    }
-    LLVMBasicBlockRef begin = l_block(e, "groups"), upper = l_block(e, "upper"), take = l_block(e, "take"), done = l_block(e, "reduced");
-    l_branch(e, some, begin, done);
-    l_enter(e, begin);
-    LLVMValueRef first[RESULTS + 1] = {lo, hi, span, l_int(e, e->i1, 0), results};
-    memcpy(outline.extra, first, sizeof first);
+    LLVMValueRef results = qn__partials(e, count * QN__PARTIALS);
+    qn__outline outline = {.stage = instr, .form = QN__STAGE_REDUCE, .rank = 1, .body = reduce_group, .word_count = QN__REDUCE_WORDS, .changing = QN__REDUCE_WORDS,
+                           .words = {l_scalar(e, instr->args[0]), l_scalar(e, instr->args[1]), l_i64(e, QN__WHOLE_SPAN), l_i64(e, 0), results}};
     if (!qn__outline_function(e, &outline)) return;
-    qn__outline_call(e, &outline, groups, span, false);
-    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntUGT, groups, l_i64(e, 1), ""), upper, take);
-    l_enter(e, upper);
-    LLVMValueRef second[RESULTS + 1] = {l_i64(e, 0), LLVMBuildShl(e->builder, groups, l_i64(e, 12), ""), l_i64(e, INT64_C(1) << 62), l_int(e, e->i1, 1), results};
-    memcpy(outline.extra, second, sizeof second);
-    qn__outline_call(e, &outline, l_i64(e, 1), l_i64(e, 0), true);
-    l_jump(e, take);
-    l_enter(e, take);
+    qn__outline_call(e, &outline);
     for (uint32_t i = 0; i < count; i++) {
         const qn__type type = qn__type_of(e->ir, instr->args[2 + i]);
-        LLVMValueRef result = l_load(e, l_memory_type(e, type), l_field(e, results, (size_t)i * QN__MAX_PARTIALS * sizeof(int64_t)));
-        l_store(e, l_from_memory(e, type, result), value[i]);
+        LLVMValueRef result = l_load(e, l_memory_type(e, type), l_field(e, results, (size_t)i * QN__PARTIALS * sizeof(int64_t)));
+        l_set(e, instr->first_result + i, l_from_memory(e, type, result));
     }
-    l_jump(e, done);
-    l_enter(e, done);
-    for (uint32_t i = 0; i < count; i++) l_set(e, instr->first_result + i, l_load(e, LLVMTypeOf(l_scalar(e, instr->args[2 + i])), value[i]));
 }
 
 static void reduce_here(qn__emitter *e, const qn__instr *instr) {
@@ -475,7 +427,6 @@ static void reduce_here(qn__emitter *e, const qn__instr *instr) {
     LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
     qn__base *saved = enter(e, instr);
     if (!saved) return;
-    reset(e, &r);
     if (!r.nested) e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
     all_blocks(e, &r, lo, hi);
     if (!r.nested) e->point.rank = 0;

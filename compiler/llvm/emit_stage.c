@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 4096, LONG_POINT = 100 };
+enum { CHUNK = QN__PIECE, LONG_POINT = 100 };
 
 static qn__base *enter_stage(qn__emitter *e, const qn__instr *stage) {
     qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
@@ -157,6 +157,9 @@ static void row(qn__emitter *e, const qn__instr *stage, uint32_t width, LLVMValu
 
 /* ---- boxes, in parts: rows, or chunks of rows that are longer than one ---- */
 
+/* Words of a stage that hold its box, or NULL: its operands are the box, and it is walked as a whole. */
+typedef struct part { const LLVMValueRef *box; LLVMValueRef begin, end; } part;
+
 /* A box's parts, numbered in row-major order. */
 typedef struct parts {
     LLVMValueRef extent[QN__MAX_RANK]; /* at least 0 */
@@ -171,16 +174,10 @@ static LLVMValueRef times(qn__emitter *e, LLVMValueRef a, LLVMValueRef b) {
     return l_select(e, over, l_i64(e, INT64_MAX), product);
 }
 
-/* An extent above INT64_MAX, of a box that nobody can walk to its end, is taken for INT64_MAX. */
-static LLVMValueRef extent_of(qn__emitter *e, LLVMValueRef lo, LLVMValueRef hi) {
-    LLVMValueRef n = l_call2(e, "llvm.ssub.sat", hi, lo);
-    return l_call2(e, "llvm.smax", n, l_i64(e, 0));
-}
-
-static parts parts_of(qn__emitter *e, const qn__instr *stage) {
-    const uint32_t rank = box_rank(stage);
+/* An extent above INT64_MAX, of a box that nobody can walk to its end, is taken for INT64_MAX. The runtime counts the same. */
+static parts parts_of(qn__emitter *e, const LLVMValueRef *box, uint32_t rank) {
     parts p;
-    for (uint32_t d = 0; d < rank; d++) p.extent[d] = extent_of(e, l_scalar(e, stage->args[2 * d]), l_scalar(e, stage->args[2 * d + 1]));
+    for (uint32_t d = 0; d < rank; d++) p.extent[d] = l_call2(e, "llvm.smax", l_call2(e, "llvm.ssub.sat", box[2 * d + 1], box[2 * d]), l_i64(e, 0));
     LLVMValueRef n = p.extent[rank - 1];
     LLVMValueRef more = LLVMBuildAnd(e->builder, n, l_i64(e, CHUNK - 1), "");
     LLVMValueRef incomplete = LLVMBuildZExt(e->builder, LLVMBuildICmp(e->builder, LLVMIntNE, more, l_i64(e, 0), ""), e->i64, "");
@@ -219,7 +216,7 @@ static void next_row(qn__emitter *e, LLVMValueRef *iv) {
     }
 }
 
-/* Row after row, the first and the last perhaps in part; p is needed where rows are more than one. */
+/* Row after row, the first and the last perhaps in part. */
 static void rows(qn__emitter *e, const qn__instr *stage, uint32_t width, const parts *p, LLVMValueRef begin, LLVMValueRef end) {
     const uint32_t last = e->point.rank - 1;
     LLVMValueRef iv[QN__MAX_RANK], at = l_alloca(e, e->i64), skip = l_alloca(e, e->i64);
@@ -246,25 +243,17 @@ static void rows(qn__emitter *e, const qn__instr *stage, uint32_t width, const p
     l_enter(e, done);
 }
 
-/* Parts begin .. end; NULL: all. */
-static void box(qn__emitter *e, const qn__instr *stage, uint32_t width, LLVMValueRef begin, LLVMValueRef end) {
-    const uint32_t rank = box_rank(stage), last = rank - 1;
+/* Parts of a box of one dimension: as many points as the last of them has. */
+static void piece(qn__emitter *e, const qn__instr *stage, uint32_t width, const part *some) {
+    LLVMValueRef lo = e->point.lo[0], hi = e->point.hi[0];
+    LLVMValueRef to = l_call2(e, "llvm.sadd.sat", lo, LLVMBuildShl(e->builder, some->end, l_i64(e, 12), ""));
+    LLVMValueRef all = LLVMBuildICmp(e->builder, LLVMIntEQ, some->end, l_i64(e, INT64_MAX), "");
+    row(e, stage, width, chunk_start(e, lo, some->begin), l_select(e, all, hi, l_call2(e, "llvm.smin", to, hi)));
+}
+
+static void whole_box(qn__emitter *e, const qn__instr *stage, uint32_t width) {
+    const uint32_t last = e->point.rank - 1;
     qn__loop loops[QN__MAX_RANK];
-    for (uint32_t d = 0; d < rank; d++) {
-        e->point.lo[d] = l_scalar(e, stage->args[2 * d]);
-        e->point.hi[d] = l_scalar(e, stage->args[2 * d + 1]);
-    }
-    e->point.rank = rank;
-    if (begin) {
-        const parts p = parts_of(e, stage);
-        if (rank > 1) {
-            rows(e, stage, width, &p, begin, end);
-            return;
-        }
-        LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntSGE, end, p.count, "");
-        row(e, stage, width, chunk_start(e, e->point.lo[0], begin), l_select(e, whole, e->point.hi[0], chunk_start(e, e->point.lo[0], end)));
-        return;
-    }
     for (uint32_t d = 0; d < last; d++) {
         l_loop_begin(e, &loops[d], NULL, e->point.lo[d], e->point.hi[d]);
         e->point.iv[d] = loops[d].iv;
@@ -274,18 +263,42 @@ static void box(qn__emitter *e, const qn__instr *stage, uint32_t width, LLVMValu
         l_loop_end(e, &loops[d], LLVMBuildAdd(e->builder, loops[d].iv, l_i64(e, 1), ""));
 }
 
+static void box(qn__emitter *e, const qn__instr *stage, uint32_t width, const part *some) {
+    const uint32_t rank = box_rank(stage);
+    for (uint32_t d = 0; d < rank; d++) {
+        e->point.lo[d] = some->box ? some->box[2 * d] : l_scalar(e, stage->args[2 * d]);
+        e->point.hi[d] = some->box ? some->box[2 * d + 1] : l_scalar(e, stage->args[2 * d + 1]);
+    }
+    e->point.rank = rank;
+    if (!some->box) {
+        whole_box(e, stage, width);
+    } else if (rank == 1) {
+        piece(e, stage, width, some);
+    } else {
+        const parts p = parts_of(e, some->box, rank);
+        rows(e, stage, width, &p, some->begin, l_call2(e, "llvm.smin", some->end, p.count));
+    }
+    e->point.rank = 0;
+}
+
+/* The words that hand over a box, from `at` on. */
+static uint32_t box_words(qn__emitter *e, const qn__instr *stage, LLVMValueRef *at) {
+    const uint32_t count = 2 * box_rank(stage);
+    for (uint32_t i = 0; i < count; i++) at[i] = l_scalar(e, stage->args[i]);
+    return count;
+}
+
 /* ---- parallel ---- */
 
-static void parallel_body(qn__emitter *e, const qn__instr *stage, LLVMValueRef begin, LLVMValueRef end) {
+static void parallel_body(qn__emitter *e, const qn__instr *stage, const part *some) {
     qn__base *saved = enter_stage(e, stage);
     if (!saved) return;
-    box(e, stage, plan(e, stage, box_rank(stage)), begin, end);
-    e->point.rank = 0;
+    box(e, stage, plan(e, stage, box_rank(stage)), some);
     qn__restore_bases(e, saved);
 }
 
 static void parallel_parts(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
-    parallel_body(e, outline->stage, begin, end);
+    parallel_body(e, outline->stage, &(part){outline->words, begin, end});
 }
 
 static void one_point(qn__emitter *e, const qn__instr *stage) {
@@ -296,34 +309,26 @@ static void one_point(qn__emitter *e, const qn__instr *stage) {
     qn__restore_bases(e, saved);
 }
 
-static LLVMValueRef points_of_part(qn__emitter *e, const qn__instr *stage, const parts *p) {
-    return l_call2(e, "llvm.smin", p->extent[box_rank(stage) - 1], l_i64(e, CHUNK));
-}
-
 void qn__emit_parallel(qn__emitter *e, const qn__instr *instr) {
-    qn__outline outline = {.stage = instr, .body = parallel_parts, .kind = "stage"};
+    qn__outline outline = {.stage = instr, .form = QN__STAGE_BOX, .rank = box_rank(instr), .body = parallel_parts};
     if (instr->imm == 0) {
         one_point(e, instr);
     } else if (!qn__outlines(e, instr)) {
-        parallel_body(e, instr, NULL, NULL);
-    } else if (qn__outline_function(e, &outline)) {
-        const parts p = parts_of(e, instr);
-        qn__outline_call(e, &outline, p.count, points_of_part(e, instr, &p), false);
+        parallel_body(e, instr, &(part){NULL, NULL, NULL});
+    } else {
+        outline.word_count = box_words(e, instr, outline.words);
+        if (qn__outline_function(e, &outline)) qn__outline_call(e, &outline);
     }
 }
 
-/* ---- keep: once to count, once to fill ----
- *
- * In parts: groups of consecutive parts of the box, as many as there are partial results at most. The first pass leaves each group's count in
- * memory, the kernel makes places of the counts, and the second pass fills from there. */
+/* ---- keep: once to count, once to fill ---- */
 
-static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, bool counting, LLVMValueRef first, LLVMValueRef begin, LLVMValueRef end) {
+static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, LLVMValueRef first, const part *some) {
     qn__base *saved = enter_stage(e, instr);
     if (!saved) return l_i64(e, 0);
-    e->counting = counting;
+    e->pushed = l_alloca(e, e->i64);
     l_store(e, first, e->pushed);
-    box(e, instr, plan(e, instr, box_rank(instr)), begin, end);
-    e->point.rank = 0;
+    box(e, instr, plan(e, instr, box_rank(instr)), some);
     qn__restore_bases(e, saved);
     return l_load(e, e->i64, e->pushed);
 }
@@ -333,73 +338,49 @@ static void allocate_kept(qn__emitter *e, const qn__instr *instr, LLVMValueRef c
 }
 
 static void keep_whole(qn__emitter *e, const qn__instr *instr) {
-    e->pushed = l_alloca(e, e->i64);
-    LLVMValueRef count = keep_pass(e, instr, true, l_i64(e, 0), NULL, NULL);
+    const part all = {NULL, NULL, NULL};
+    e->counting = true;
+    LLVMValueRef count = keep_pass(e, instr, l_i64(e, 0), &all);
     allocate_kept(e, instr, count);
+    e->counting = false;
     e->kept = count;
-    keep_pass(e, instr, false, l_i64(e, 0), NULL, NULL);
+    keep_pass(e, instr, l_i64(e, 0), &all);
     l_set(e, instr->first_result, count);
 }
 
-enum { GROUP, PLACES }; /* extra values: parts of a group; memory for counts and places */
-
-/* Groups begin .. end. */
-static void keep_groups(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
-    const bool counting = *(const bool *)outline->context;
-    LLVMValueRef group = outline->extra[GROUP], places = outline->extra[PLACES], all = parts_of(e, outline->stage).count;
-    qn__loop loop;
-    e->pushed = l_alloca(e, e->i64);
-    l_loop_begin(e, &loop, NULL, begin, end);
-    LLVMValueRef place = l_gep(e, e->i64, places, loop.iv), next = l_gep(e, e->i64, places, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, 1), ""));
-    LLVMValueRef from = LLVMBuildMul(e->builder, loop.iv, group, "");
-    LLVMValueRef left = LLVMBuildSub(e->builder, all, from, "");
-    LLVMValueRef to = LLVMBuildAdd(e->builder, from, l_call2(e, "llvm.smin", left, group), "");
-    if (!counting) e->kept = l_load(e, e->i64, next);
-    LLVMValueRef pushed = keep_pass(e, outline->stage, counting, counting ? l_i64(e, 0) : l_load(e, e->i64, place), from, to);
-    if (counting) l_store(e, pushed, place);
-    l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, 1), ""));
-}
-
-/* Counts become places; behind the last stands the sum, which is returned. */
-static LLVMValueRef places_of_counts(qn__emitter *e, LLVMValueRef places, LLVMValueRef groups) {
-    LLVMValueRef sum = l_alloca(e, e->i64);
-    qn__loop loop;
-    l_store(e, l_i64(e, 0), sum);
-    l_loop_begin(e, &loop, NULL, l_i64(e, 0), groups);
-    LLVMValueRef place = l_gep(e, e->i64, places, loop.iv), before = l_load(e, e->i64, sum);
-    l_store(e, LLVMBuildAdd(e->builder, before, l_load(e, e->i64, place), ""), sum);
-    l_store(e, before, place);
-    l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, l_i64(e, 1), ""));
-    LLVMValueRef total = l_load(e, e->i64, sum);
-    l_store(e, total, l_gep(e, e->i64, places, groups));
-    return total;
-}
-
-/* ceil(a / b) for a of at least 0, b of at least 1 */
-static LLVMValueRef ratio(qn__emitter *e, LLVMValueRef a, LLVMValueRef b) {
-    LLVMValueRef some = LLVMBuildICmp(e->builder, LLVMIntNE, LLVMBuildURem(e->builder, a, b, ""), l_i64(e, 0), "");
-    return LLVMBuildAdd(e->builder, LLVMBuildUDiv(e->builder, a, b, ""), LLVMBuildZExt(e->builder, some, e->i64, ""), "");
+/* Part `begin`; the runtime asks for one at a time. */
+static void keep_group(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
+    (void)end;
+    LLVMValueRef group = outline->words[QN__KEEP_GROUP], place = l_gep(e, e->i64, outline->words[QN__KEEP_PLACES], begin), next = l_gep(e, e->i64, place, l_i64(e, 1));
+    LLVMValueRef from = LLVMBuildMul(e->builder, begin, group, ""), to = l_call2(e, "llvm.sadd.sat", from, group);
+    const part some = {outline->words + QN__KEEP_BOX, from, to};
+    e->counting = outline->form == QN__STAGE_COUNT;
+    if (e->counting) {
+        l_store(e, keep_pass(e, outline->stage, l_i64(e, 0), &some), next);
+    } else {
+        e->kept = l_load(e, e->i64, next);
+        keep_pass(e, outline->stage, l_load(e, e->i64, place), &some);
+    }
 }
 
 static void keep_parts(qn__emitter *e, const qn__instr *instr) {
-    bool counting = true;
-    qn__outline count = {.stage = instr, .body = keep_groups, .context = &counting, .extra_count = 2, .kind = "count"};
-    const parts p = parts_of(e, instr);
-    LLVMValueRef shared = l_call2(e, "llvm.smax", ratio(e, p.count, l_i64(e, QN__MAX_PARTIALS)), l_i64(e, 1));
-    LLVMValueRef group = l_select(e, qn__has_threads(e), shared, l_call2(e, "llvm.smax", p.count, l_i64(e, 1)));
-    LLVMValueRef groups = ratio(e, p.count, group);
-    LLVMValueRef points = times(e, points_of_part(e, instr, &p), group);
-    count.extra[GROUP] = group;
-    count.extra[PLACES] = qn__partials(e, QN__MAX_PARTIALS + 1);
+    LLVMValueRef places = qn__partials(e, QN__PARTIALS + 1);
+    qn__outline count = {.stage = instr, .form = QN__STAGE_COUNT, .rank = box_rank(instr), .body = keep_group, .changing = QN__KEEP_BOX};
+    count.words[QN__KEEP_GROUP] = l_i64(e, QN__WHOLE_GROUP);
+    count.words[QN__KEEP_GROUPS] = l_i64(e, 1);
+    count.words[QN__KEEP_PLACES] = places;
+    count.word_count = QN__KEEP_BOX + box_words(e, instr, count.words + QN__KEEP_BOX);
     qn__outline fill = count;
-    fill.kind = "fill";
+    fill.form = QN__STAGE_FILL;
+    l_store(e, l_i64(e, 0), places);
     if (!qn__outline_function(e, &count)) return;
-    qn__outline_call(e, &count, groups, points, false);
-    LLVMValueRef total = places_of_counts(e, count.extra[PLACES], groups);
+    qn__outline_call(e, &count);
+    fill.words[QN__KEEP_GROUP] = qn__outline_word(e, QN__KEEP_GROUP);
+    fill.words[QN__KEEP_GROUPS] = qn__outline_word(e, QN__KEEP_GROUPS);
+    LLVMValueRef total = l_load(e, e->i64, l_gep(e, e->i64, places, fill.words[QN__KEEP_GROUPS]));
     allocate_kept(e, instr, total);
-    counting = false;
     if (!qn__outline_function(e, &fill)) return;
-    qn__outline_call(e, &fill, groups, points, false);
+    qn__outline_call(e, &fill);
     l_set(e, instr->first_result, total);
 }
 

@@ -231,17 +231,17 @@ void qn__emit_if(qn__emitter *e, const qn__instr *instr);
 void qn__emit_for(qn__emitter *e, const qn__instr *instr);
 void qn__emit_while(qn__emitter *e, const qn__instr *instr);
 
-/* ---- emit_outline.c: stages as functions, whose parts threads may run ---- */
-enum { QN__MAX_PARTIALS = 256, QN__MAX_EXTRA = 6 }; /* parts of a stage that hand a result each to the kernel; see below */
+/* ---- emit_outline.c: stages as functions, whose parts threads may run (ir/abi.h) ---- */
+enum { QN__MAX_WORDS = 2 * QN__MAX_RANK + QN__KEEP_BOX };
 
 typedef struct qn__outline {
     const qn__instr *stage;
-    /* Emits parts begin .. end of the stage. extra: what the kernel handed over, as values of the function that is being emitted. */
+    qn__stage_form form;
+    uint32_t rank;              /* of its box */
+    /* Emits parts begin .. end. words: what the kernel hands over, as values of the function that is being emitted. */
     void (*body)(qn__emitter *e, const struct qn__outline *outline, LLVMValueRef begin, LLVMValueRef end);
-    void *context;              /* body's */
-    LLVMValueRef extra[QN__MAX_EXTRA];
-    uint32_t extra_count;
-    const char *kind;           /* of the function's name */
+    LLVMValueRef words[QN__MAX_WORDS]; /* i64 or pointers */
+    uint32_t word_count, changing;     /* the first `changing` words are not what the kernel knows: it may be constants, the runtime may change them */
     LLVMValueRef function, descriptor; /* the rest is this file's */
     qn__value *captured;
     uint32_t captured_count;
@@ -250,11 +250,9 @@ typedef struct qn__outline {
 /* Whether the stage becomes a function: not on a GPU, in debug code, or where it cannot be run in parts. */
 bool qn__outlines(const qn__emitter *e, const qn__instr *stage);
 bool qn__outline_function(qn__emitter *e, qn__outline *outline); /* emits it; false: failed */
-/* Calls it for all parts, here or through frame->parallel, and leaves the kernel with its fault. extra has the kernel's values again. part_points: i64, how many points (terms)
- * a part has at most. serial: always here. */
-void qn__outline_call(qn__emitter *e, const qn__outline *outline, LLVMValueRef parts, LLVMValueRef part_points, bool serial);
-LLVMValueRef qn__has_threads(qn__emitter *e);                     /* i1: frame->parallel is there */
-LLVMValueRef qn__partials(qn__emitter *e, uint32_t words);       /* memory for results of parts, of the kernel's stack */
+void qn__outline_call(qn__emitter *e, const qn__outline *outline);  /* all parts, here or through frame->parallel; leaves the kernel with its fault */
+LLVMValueRef qn__outline_word(qn__emitter *e, uint32_t index);      /* i64: a word after the call */
+LLVMValueRef qn__partials(qn__emitter *e, uint32_t words);         /* memory for results of parts, of the kernel's stack */
 
 void qn__emit_parallel(qn__emitter *e, const qn__instr *instr);
 void qn__emit_keep(qn__emitter *e, const qn__instr *instr);
