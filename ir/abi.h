@@ -42,7 +42,12 @@ typedef struct qn__stage qn__stage;
  * `form` first. Code ignores stage and cost, which are there so that qn__frame.parallel has the same type. 0 or the fault. */
 typedef int32_t (*qn__stage_function)(qn__frame *frame, int64_t *words, int64_t begin, int64_t end, const qn__stage *stage, double cost);
 
+typedef int32_t (*qn__entry)(qn__frame *frame);
+
 typedef enum qn__stage_form {
+    /* The one stage of a kernel that does nothing else: `entry` is the kernel's, which does parts frame->begin .. end where frame->parallel is NULL. No function of
+     * its own, which would cost every small kernel a millisecond of compiling. Words as of BOX. */
+    QN__STAGE_LONE,
     /* Words: lo0, hi0, lo1, hi1 ... of the box. Parts: pieces of QN__PIECE points of the last dimension, row-major. */
     QN__STAGE_BOX,
     /* A reduction. Part k combines terms LO + k SPAN .. + SPAN (a multiple of QN__PIECE by a power of two), at most to HI, and stores value i of the result to
@@ -68,7 +73,7 @@ typedef struct qn__stage_scatter { uint32_t array; uint8_t op, type, rank; } qn_
 
 /* Constant data in the object. */
 struct qn__stage {
-    qn__stage_function run;
+    union { qn__stage_function run; qn__entry entry; };
     uint32_t form, rank;           /* qn__stage_form; dimensions of the box */
     uint32_t uneven;               /* not 0: parts may differ widely in how long they take */
     uint32_t array_count;          /* of the frame's views */
@@ -94,12 +99,11 @@ struct qn__frame {
     /* Called in place of stage->run: does the same, on threads where that pays. cost: operations of a point, counted by the compiler. Each thread has
      * a copy of the frame; of several faults the lowest part's is left here. NULL: the code runs its stages itself. */
     qn__stage_function parallel;
+    int64_t begin, end;            /* parts to do of a LONE stage; 0 and INT64_MAX: all */
     const struct qn__threads *threads; /* of parallel, which is the runtime's */
     qn__fault fault;
     void *runtime;                 /* the runtime's own */
     struct qn__device_call *device; /* for engines with memory of their own (runtime/engine.h); may be NULL. Code does not see it */
 };
-
-typedef int32_t (*qn__entry)(qn__frame *frame);
 
 #endif

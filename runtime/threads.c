@@ -177,6 +177,14 @@ static void merge_copies(const region *r) {
 
 /* ---- participants ---- */
 
+static int32_t run_part(const qn__stage *stage, qn__frame *frame, int64_t *words, int64_t begin, int64_t end) {
+    if (stage->form != QN__STAGE_LONE) return stage->run(frame, words, begin, end, NULL, 0);
+    frame->parallel = NULL; /* it is the last thing that the kernel does with this frame */
+    frame->begin = begin;
+    frame->end = end;
+    return stage->entry(frame);
+}
+
 static void note_fault(region *r, int64_t part, int32_t kind, const qn__fault *fault) {
     pthread_mutex_lock(&r->lock);
     if (part < r->fault_at) {
@@ -202,7 +210,7 @@ static void participate(void *context) {
         }
         begun = true;
         const int64_t end = r->parts - begin < r->step ? r->parts : begin + r->step;
-        const int32_t kind = r->stage->run(&own, r->words, begin, end, NULL, 0);
+        const int32_t kind = run_part(r->stage, &own, r->words, begin, end);
         if (!kind) continue;
         note_fault(r, begin, kind, &own.fault);
         return;
@@ -224,7 +232,7 @@ static bool plan(const qn__threads *threads, region *r, double operations) {
     if (most < 2) return false;
     r->participants = (uint32_t)most;
     r->step = 1;
-    if (stage->form != QN__STAGE_BOX) return true; /* their parts are few, and asked for one by one */
+    if (stage->form != QN__STAGE_BOX && stage->form != QN__STAGE_LONE) return true; /* their parts are few, and asked for one by one */
     const int64_t claims = (int64_t)r->participants * (stage->uneven ? UNEVEN_CLAIMS : EVEN_CLAIMS);
     r->step = r->parts / claims + (r->parts % claims != 0);
     if (threads->least > 0 && operations * (double)r->step < CLAIM_OPERATIONS) r->step = (int64_t)(CLAIM_OPERATIONS / operations) + 1;
@@ -252,7 +260,7 @@ static int32_t run_parts(qn__frame *frame, int64_t *words, const qn__stage *stag
         free_copies(&r);
         alone = true;
     }
-    if (alone && stage->form == QN__STAGE_BOX) return stage->run(frame, words, 0, parts, NULL, 0);
+    if (alone && (stage->form == QN__STAGE_BOX || stage->form == QN__STAGE_LONE)) return run_part(stage, frame, words, 0, INT64_MAX);
     if (alone) {
         int32_t kind = QN__FAULT_NONE;
         for (int64_t part = 0; !kind && part < parts; part++) kind = stage->run(frame, words, part, part + 1, NULL, 0);
@@ -285,7 +293,7 @@ static int32_t run_box(qn__frame *frame, int64_t *words, const qn__stage *stage,
     int64_t points = 0;
     const int64_t parts = pieces_of(words, stage->rank, &points);
     const double operations = cost * (double)points;
-    if (parts < 2 || operations * (double)parts < frame->threads->least) return stage->run(frame, words, 0, INT64_MAX, NULL, 0); /* most stages: nothing more is done for them */
+    if (parts < 2 || operations * (double)parts < frame->threads->least) return run_part(stage, frame, words, 0, INT64_MAX); /* most stages: nothing more is done for them */
     return run_parts(frame, words, stage, parts, operations);
 }
 
@@ -329,6 +337,7 @@ int32_t qn__threads_run(qn__frame *frame, int64_t *words, int64_t begin, int64_t
     (void)end;
     if (cost < 1) cost = 1;
     switch ((qn__stage_form)stage->form) {
+    case QN__STAGE_LONE:
     case QN__STAGE_BOX: return run_box(frame, words, stage, cost);
     case QN__STAGE_REDUCE: return run_reduce(frame, words, stage, cost);
     case QN__STAGE_COUNT:

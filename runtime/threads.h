@@ -28,6 +28,8 @@ int32_t qn__threads_run(qn__frame *frame, int64_t *words, int64_t begin, int64_t
 static inline void qn__frame_threads(qn__frame *frame, const qn__threads *threads) {
     frame->threads = threads;
     frame->parallel = threads && threads->count > 1 ? qn__threads_run : NULL;
+    frame->begin = 0;
+    frame->end = INT64_MAX;
 }
 
 #endif

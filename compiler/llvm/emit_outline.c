@@ -142,7 +142,7 @@ static void emit_body(qn__emitter *e, qn__outline *outline, LLVMValueRef *old) {
 }
 
 bool qn__outline_function(qn__emitter *e, qn__outline *outline) {
-    static const char *const kinds[] = {[QN__STAGE_BOX] = "stage", [QN__STAGE_REDUCE] = "reduce", [QN__STAGE_COUNT] = "count", [QN__STAGE_FILL] = "fill"};
+    static const char *const kinds[] = {[QN__STAGE_LONE] = "", [QN__STAGE_BOX] = "stage", [QN__STAGE_REDUCE] = "reduce", [QN__STAGE_COUNT] = "count", [QN__STAGE_FILL] = "fill"};
     char own[1024];
     size_t length;
     if (!collect_all(e, outline)) return false;
@@ -222,6 +222,32 @@ void qn__outline_call(qn__emitter *e, const qn__outline *outline) {
     l_enter(e, failed);
     qn__emit_return(e, result);
     l_enter(e, fine);
+}
+
+/* ---- the one stage of a kernel ---- */
+
+bool qn__is_lone(const qn__emitter *e, const qn__instr *stage) {
+    if (stage->op != QN__OP_PARALLEL || stage->region != e->ir->body) return false;
+    for (qn__instr_ref ref = e->ir->regions[e->ir->body].first; ref; ref = e->ir->instrs[ref].next) {
+        const qn__instr *instr = &e->ir->instrs[ref];
+        if (instr != stage && instr->op != QN__OP_YIELD && qn__op_table[instr->op].effect != QN__EFFECT_PURE) return false;
+    }
+    return true;
+}
+
+void qn__lone_parts(qn__emitter *e, qn__outline *outline, LLVMValueRef *begin, LLVMValueRef *end) {
+    LLVMBasicBlockRef threads = l_block(e, "threads"), here = l_block(e, "here");
+    outline->function = e->function;
+    outline->captured_count = 0;
+    LLVMValueRef service = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, parallel)));
+    l_branch_likely(e, LLVMBuildIsNull(e->builder, service, ""), here, threads);
+    l_enter(e, threads);
+    LLVMValueRef memory = hand_over(e, outline), cost = cost_of(e, outline->stage->regions[0], outline->stage);
+    LLVMValueRef args[6] = {e->frame, memory, l_i64(e, 0), l_i64(e, INT64_MAX), describe(e, outline), cost};
+    qn__emit_return(e, LLVMBuildCall2(e->builder, function_type(e), service, args, 6, ""));
+    l_enter(e, here);
+    *begin = l_load(e, e->i64, l_field(e, e->frame, offsetof(qn__frame, begin)));
+    *end = l_load(e, e->i64, l_field(e, e->frame, offsetof(qn__frame, end)));
 }
 
 LLVMValueRef qn__outline_word(qn__emitter *e, uint32_t index) { return l_load(e, e->i64, word(e, e->captures, index)); }

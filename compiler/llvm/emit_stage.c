@@ -317,7 +317,12 @@ void qn__emit_parallel(qn__emitter *e, const qn__instr *instr) {
         parallel_body(e, instr, &(part){NULL, NULL, NULL});
     } else {
         outline.word_count = box_words(e, instr, outline.words);
-        if (qn__outline_function(e, &outline)) qn__outline_call(e, &outline);
+        if (qn__is_lone(e, instr)) {
+            part some = {outline.words, NULL, NULL};
+            outline.form = QN__STAGE_LONE;
+            qn__lone_parts(e, &outline, &some.begin, &some.end);
+            parallel_body(e, instr, &some);
+        } else if (qn__outline_function(e, &outline)) qn__outline_call(e, &outline);
     }
 }
 

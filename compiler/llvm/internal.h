@@ -251,6 +251,9 @@ typedef struct qn__outline {
 bool qn__outlines(const qn__emitter *e, const qn__instr *stage);
 bool qn__outline_function(qn__emitter *e, qn__outline *outline); /* emits it; false: failed */
 void qn__outline_call(qn__emitter *e, const qn__outline *outline);  /* all parts, here or through frame->parallel; leaves the kernel with its fault */
+/* Whether the kernel is this stage and nothing else: then its entry is the function. qn__lone_parts comes before the stage's body, which does parts *begin .. *end. */
+bool qn__is_lone(const qn__emitter *e, const qn__instr *stage);
+void qn__lone_parts(qn__emitter *e, qn__outline *outline, LLVMValueRef *begin, LLVMValueRef *end);
 LLVMValueRef qn__outline_word(qn__emitter *e, uint32_t index);      /* i64: a word after the call */
 LLVMValueRef qn__partials(qn__emitter *e, uint32_t words);         /* memory for results of parts, of the kernel's stack */
 
