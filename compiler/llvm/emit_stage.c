@@ -203,9 +203,12 @@ static void find_row(qn__emitter *e, const parts *p, LLVMValueRef number, LLVMVa
     }
 }
 
-static void next_row(qn__emitter *e, LLVMValueRef *iv) {
+/* From the last row of a plane (the rows that differ in the dimension before the last only) to the first of the next. */
+static void next_plane(qn__emitter *e, LLVMValueRef *iv) {
+    const uint32_t row_dimension = e->point.rank - 2;
     LLVMValueRef carry = l_i64(e, 1);
-    for (uint32_t d = e->point.rank - 1; d-- > 0;) {
+    l_store(e, e->point.lo[row_dimension], iv[row_dimension]);
+    for (uint32_t d = row_dimension; d-- > 0;) {
         LLVMValueRef next = LLVMBuildAdd(e->builder, l_load(e, e->i64, iv[d]), carry, "");
         if (d > 0) {
             LLVMValueRef full = LLVMBuildICmp(e->builder, LLVMIntEQ, next, e->point.hi[d], "");
@@ -216,30 +219,41 @@ static void next_row(qn__emitter *e, LLVMValueRef *iv) {
     }
 }
 
-/* Row after row, the first and the last perhaps in part. */
+/* Row after row, the first and the last perhaps in part; a loop over the planes around that where there are more than two dimensions, so that
+ * what depends on the plane is computed once for it. */
 static void rows(qn__emitter *e, const qn__instr *stage, uint32_t width, const parts *p, LLVMValueRef begin, LLVMValueRef end) {
     const uint32_t last = e->point.rank - 1;
     LLVMValueRef iv[QN__MAX_RANK], at = l_alloca(e, e->i64), skip = l_alloca(e, e->i64);
     for (uint32_t d = 0; d < last; d++) iv[d] = l_alloca(e, e->i64);
-    LLVMBasicBlockRef some = l_block(e, "some"), body = l_block(e, "row"), done = l_block(e, "rows");
+    LLVMBasicBlockRef some = l_block(e, "some"), plane = l_block(e, "plane"), body = l_block(e, "row"), done = l_block(e, "rows");
+    LLVMBasicBlockRef turn = last > 1 ? l_block(e, "turn") : done;
     l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, begin, end, ""), some, done);
     l_enter(e, some);
     find_row(e, p, LLVMBuildUDiv(e->builder, begin, p->per_row, ""), iv);
     l_store(e, LLVMBuildURem(e->builder, begin, p->per_row, ""), skip);
     l_store(e, begin, at);
+    l_jump(e, plane);
+    l_enter(e, plane);
+    for (uint32_t d = 0; d + 1 < last; d++) e->point.iv[d] = l_load(e, e->i64, iv[d]);
     l_jump(e, body);
     l_enter(e, body);
-    LLVMValueRef now = l_load(e, e->i64, at), first = l_load(e, e->i64, skip);
+    LLVMValueRef now = l_load(e, e->i64, at), first = l_load(e, e->i64, skip), number = l_load(e, e->i64, iv[last - 1]);
     LLVMValueRef left = LLVMBuildSub(e->builder, end, now, ""), rest = LLVMBuildSub(e->builder, p->per_row, first, "");
     LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntSGE, left, rest, ""), count = l_select(e, whole, rest, left);
-    for (uint32_t d = 0; d < last; d++) e->point.iv[d] = l_load(e, e->i64, iv[d]);
+    e->point.iv[last - 1] = number;
     LLVMValueRef from = chunk_start(e, e->point.lo[last], first);
     row(e, stage, width, from, l_select(e, whole, e->point.hi[last], chunk_start(e, from, count)));
-    next_row(e, iv);
-    LLVMValueRef next = LLVMBuildAdd(e->builder, now, count, "");
+    LLVMValueRef next = LLVMBuildAdd(e->builder, now, count, ""), following = LLVMBuildAdd(e->builder, number, l_i64(e, 1), "");
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, next, end, "");
     l_store(e, next, at);
     l_store(e, l_i64(e, 0), skip);
-    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, next, end, ""), body, done);
+    l_store(e, following, iv[last - 1]);
+    LLVMValueRef inside = LLVMBuildICmp(e->builder, LLVMIntSLT, following, e->point.hi[last - 1], "");
+    l_branch(e, last > 1 ? LLVMBuildAnd(e->builder, more, inside, "") : more, body, turn);
+    l_enter(e, turn);
+    if (last == 1) return;
+    next_plane(e, iv);
+    l_branch(e, more, plane, done);
     l_enter(e, done);
 }
 
