@@ -7,8 +7,17 @@
 
 enum { SMALL = 24 }; /* parameters that a call handles without asking for memory */
 
+/* Whether the tensor's data is what its device says; an empty one may point anywhere. */
+static qn_status is_of(const qn__parameter *p, const DLTensor *t, qn__cuda_device *device, qn_error *error) {
+    qn__cuda_error failed = {0};
+    for (int32_t d = 0; t->shape && d < t->ndim; d++)
+        if (t->shape[d] == 0) return QN_OK;
+    if (qn__cuda_owns(device, (uint64_t)(uintptr_t)t->data + t->byte_offset, &failed)) return QN_OK;
+    return qn__error(error, failed.failure ? qn__cuda_status(failed.failure) : QN_USAGE, "argument '%s': %s", p->name, failed.text);
+}
+
 /* Where a tensor lies, for a kernel on `device` (NULL: on the host). */
-static qn_status where_is(const qn__parameter *p, const DLTensor *t, const qn__cuda_device *device, uint8_t *where, qn_error *error) {
+static qn_status where_is(const qn__parameter *p, const DLTensor *t, qn__cuda_device *device, uint8_t *where, qn_error *error) {
     *where = QN__WHERE_HOST;
     switch (t->device.device_type) {
     case kDLCPU: return QN_OK;
@@ -16,8 +25,9 @@ static qn_status where_is(const qn__parameter *p, const DLTensor *t, const qn__c
         if (device) *where = QN__WHERE_PINNED;
         return QN_OK;
     case kDLCUDAManaged:
-        if (device && p->rank > 0) *where = QN__WHERE_DEVICE;
-        return QN_OK;
+        if (!device || p->rank == 0) return QN_OK;
+        *where = QN__WHERE_DEVICE;
+        return is_of(p, t, device, error);
     case kDLCUDA: break;
     default: return qn__error(error, QN_USAGE, "argument '%s' is not in the host's memory", p->name);
     }
@@ -28,13 +38,16 @@ static qn_status where_is(const qn__parameter *p, const DLTensor *t, const qn__c
         return qn__error(error, QN_USAGE, "argument '%s' lies on cuda:%d, the kernel runs on cuda:%u: qn_array_to copies it", p->name, t->device.device_id,
                          qn__cuda_ordinal(device));
     *where = QN__WHERE_DEVICE;
-    return QN_OK;
+    return is_of(p, t, device, error);
 }
 
-qn_status qn__argument_from(const qn__parameter *p, const DLTensor *t, const qn__cuda_device *device, qn__argument *out, qn_error *error) {
+qn_status qn__argument_from(const qn__parameter *p, const DLTensor *t, qn__cuda_device *device, qn__argument *out, qn_error *error) {
     if (!t) return qn__error(error, QN_USAGE, "argument '%s' is NULL", p->name);
     uint8_t where = QN__WHERE_HOST;
-    if (t->device.device_type != kDLCPU && where_is(p, t, device, &where, error) != QN_OK) return QN_USAGE;
+    if (t->device.device_type != kDLCPU) {
+        const qn_status status = where_is(p, t, device, &where, error);
+        if (status != QN_OK) return status;
+    }
     const DLDataType wanted = qn_type_to_dlpack((qn_type)p->type);
     if (t->dtype.code != wanted.code || t->dtype.bits != wanted.bits || t->dtype.lanes != 1) {
         const qn_type type = qn_type_from_dlpack(t->dtype);
@@ -191,6 +204,30 @@ static void tell(qn_kernel *kernel, const qn__loaded *loaded, const qn_call_opti
     options->on_span(options->user, &(qn_span){QN_SPAN_CALL, name, 0, p.total_ms, 0});
 }
 
+/* The call itself where a device or somebody who measures takes part: apart, because their records are large. */
+static __attribute__((noinline)) qn_status call_watched(qn_kernel *kernel, const qn__loaded *loaded, qn__argument *arguments, qn_array **outputs,
+                                                        qn__call_options *run, const qn_call_options *options, bool *device_failed, qn_error *error) {
+    qn_context *context = kernel->module->context;
+    const qn__signature *s = kernel->image.signature;
+    qn__call_result result;
+    device_side there;
+    const bool timed = options && (options->profile || options->on_span);
+    const listener ear = {options, &there.call, timed ? qn__now() : 0};
+    run->timed = timed;
+    if (loaded->device) set_device(&there, loaded->device, timed, run);
+    if (loaded->device && options && options->on_span) {
+        there.call.on_span = hear;
+        there.call.user = (void *)(uintptr_t)&ear;
+    }
+    if (qn__call(loaded, arguments, s->parameter_count, run, &result) != QN__CALL_OK) {
+        *device_failed = loaded->device && there.call.failure;
+        return qn__call_error(&result, error);
+    }
+    const qn_status status = hand_over(context, loaded, s, arguments, outputs, error);
+    if (timed && status == QN_OK) tell(kernel, loaded, options, &result, loaded->device ? &there.call : NULL, ear.began);
+    return status;
+}
+
 static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLTensor *const *inputs, qn_array **outputs,
                            const qn_call_options *options, bool *device_failed, qn_error *error) {
     qn_context *context = kernel->module->context;
@@ -199,7 +236,7 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
     const DLDeviceType wanted = options ? options->outputs : kDLCPU;
     if (wanted && wanted != kDLCPU && (wanted != kDLCUDA || !loaded->device))
         return qn__error(error, QN_USAGE, "options->outputs: the kernel runs on %s, its outputs lie there or on the host", loaded->device ? "a CUDA device" : "the host");
-    qn_status status = gather(s, inputs, outputs, loaded, wanted == kDLCUDA, arguments, error);
+    const qn_status status = gather(s, inputs, outputs, loaded, wanted == kDLCUDA, arguments, error);
     if (status != QN_OK) return status;
     qn__threads threads = context->threads;
     if (options && options->threads && options->threads < threads.count) threads.count = options->threads;
@@ -209,23 +246,11 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
         const double nanoseconds = options->deadline_ms * 1e6;
         run.deadline = nanoseconds < 9e18 ? qn__now() + (uint64_t)nanoseconds : 0;
     }
+    if (loaded->device || (options && (options->profile || options->on_span)))
+        return call_watched(kernel, loaded, arguments, outputs, &run, options, device_failed, error);
     qn__call_result result;
-    device_side there;
-    const bool timed = options && (options->profile || options->on_span);
-    const listener ear = {options, &there.call, timed ? qn__now() : 0};
-    run.timed = timed;
-    if (loaded->device) set_device(&there, loaded->device, timed, &run);
-    if (loaded->device && options && options->on_span) {
-        there.call.on_span = hear;
-        there.call.user = (void *)(uintptr_t)&ear;
-    }
-    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK) {
-        *device_failed = loaded->device && there.call.failure;
-        return qn__call_error(&result, error);
-    }
-    status = hand_over(context, loaded, s, arguments, outputs, error);
-    if (timed && status == QN_OK) tell(kernel, loaded, options, &result, loaded->device ? &there.call : NULL, ear.began);
-    return status;
+    if (qn__call(loaded, arguments, s->parameter_count, &run, &result) != QN__CALL_OK) return qn__call_error(&result, error);
+    return hand_over(context, loaded, s, arguments, outputs, error);
 }
 
 qn_status qn__call_once(qn_kernel *kernel, const DLTensor *const *inputs, qn_array **outputs, const qn_call_options *options, bool *device_failed,

@@ -196,7 +196,7 @@ void qn__queue_end(qn_context *context);
 qn_status qn__deliver(const qn_context *context, const qn__diagnostic_sink *sink, const qn__sources *sources, qn_error *error);
 
 /* One tensor as an argument of the runtime; checks type, rank, device and strides. device: the CUDA device that it is for, or NULL. */
-qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, const qn__cuda_device *device, qn__argument *out, qn_error *error);
+qn_status qn__argument_from(const qn__parameter *parameter, const DLTensor *tensor, qn__cuda_device *device, qn__argument *out, qn_error *error);
 /* A failed call as an error record. */
 qn_status qn__call_error(const qn__call_result *result, qn_error *error);
 

@@ -285,7 +285,7 @@ int cli_bench_crossover(int argc, char **argv) {
         else options.allocator = cli_pool_allocator(c->pool);
     }
     if (status == QN_OK) status = choose_sizes(c);
-    if (status == QN_OK) status = choose_curves(c, options.engines ? options.engines : usual_engines());
+    if (status == QN_OK) status = choose_curves(c, options.curves ? options.curves : usual_engines());
     for (size_t k = 0; status == QN_OK && k < c->size_count; k++) status = measure_size(c, k);
     if (status == QN_OK) status = report(c);
     if (status == QN_OK && options.svg) status = draw(c, options.svg);

@@ -77,8 +77,7 @@ static int read_classes(precision *p) {
 static qn_status make_kernel(precision *p, qn_module *module, qn_type type, qn_kernel **kernel, char *problem) {
     qn_type arguments[QN__MAX_RANK];
     for (size_t i = 0; i < p->generics; i++) arguments[i] = p->classes[i] == QN__CLASS_OF_INT ? QN_I64 : type;
-    const qn_kernel_options given = {.engine = p->engine, .type_arguments = arguments, .type_argument_count = p->generics,
-                                     .tier = p->engine == QN_ENGINE_AUTO ? QN_TIER_NATIVE : QN_TIER_AUTO};
+    const qn_kernel_options given = {.engine = p->engine, .type_arguments = arguments, .type_argument_count = p->generics};
     qn_error error;
     p->first[0] = 0;
     const qn_status status = qn_kernel_create(module, p->options->kernel, &given, kernel, &error);
@@ -357,12 +356,13 @@ int cli_bench_precision(int argc, char **argv) {
     cli_options options;
     cli_precision report = {.title = ""};
     precision p = {.options = &options, .report = &report};
-    int status = cli_parse(&options, "bench precision", argc, argv) && (!options.engine || cli_engine(options.engine, &p.engine, &p.device)) ? QN_OK : QN_USAGE;
+    int status = cli_parse(&options, "bench precision", argc, argv) && (!options.one_engine || cli_engine(options.one_engine, &p.engine, &p.device)) ? QN_OK : QN_USAGE;
     p.pool = cli_pool_create();
     if (status == QN_OK && !p.pool) status = cli_fail(QN_RESOURCE, "out of memory");
     if (p.pool) options.allocator = cli_pool_allocator(p.pool);
     for (int i = 0; i < CLI_PRECISION_TYPES; i++) report.rows[i].type = types[i];
-    report.engine = options.engine ? options.engine : "cpu";
+    if (p.engine == QN_ENGINE_AUTO) p.engine = QN_ENGINE_CPU;
+    report.engine = cli_engine_name(p.engine);
     if (status == QN_OK) status = measure_all(&p);
     cli_title(&options, report.title, sizeof report.title);
     report.kernel = options.kernel ? options.kernel : "";

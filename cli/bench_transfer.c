@@ -233,7 +233,7 @@ static int check_options(transfer *t, uint32_t *ordinal) {
     qn_engine engine = QN_ENGINE_CUDA;
     *ordinal = 0;
     if (o->file || o->input_count || o->output_count) return cli_fail(QN_USAGE, "quern bench transfer takes options only; see 'quern help bench transfer'");
-    if (o->engine && !cli_engine(o->engine, &engine, ordinal)) return QN_USAGE;
+    if (o->one_device && !cli_engine(o->one_device, &engine, ordinal)) return QN_USAGE;
     if (engine != QN_ENGINE_CUDA) return cli_fail(QN_USAGE, "--engine: only CUDA devices have memory of their own: cuda, or cuda:NUMBER");
     if (!cli_sizes_parse(o->sizes ? o->sizes : "4KiB..256MiB", t->sizes, &t->size_count, message)) return cli_fail(QN_USAGE, "--sizes: %s", message);
     return QN_OK;

@@ -86,7 +86,7 @@ static int match_inputs(const cli_call *call, const cli_options *options, const 
 
 static int make_input(cli_call *call, size_t index, const char *text, qn_type type, int32_t rank, const char *name) {
     char message[1024];
-    const int status = cli_input_make(call->context, text, type, rank, &call->inputs[index], message, sizeof message);
+    const int status = (call->map ? cli_input_map : cli_input_make)(call->context, text, type, rank, &call->inputs[index], message, sizeof message);
     return status == QN_OK ? QN_OK : cli_fail(status, "input '%s': %s", name, message);
 }
 
@@ -158,10 +158,10 @@ static int make_inputs(cli_call *call, const cli_options *options, qn_engine eng
     start = cli_now_ms();
     for (size_t i = 0; status == QN_OK && i < call->input_count; i++) {
         const qn_parameter p = qn_kernel_input(call->kernel, i);
-        if (call->inputs[i].array && qn_type_from_dlpack(call->inputs[i].view.dtype) == p.type && call->inputs[i].view.ndim == (int32_t)p.rank)
+        call->map = options->chunk && p.kind != QN_INOUT; /* what is written cannot be a mapped file */
+        if ((call->inputs[i].array || (call->inputs[i].map && call->map)) && qn_type_from_dlpack(call->inputs[i].view.dtype) == p.type && call->inputs[i].view.ndim == (int32_t)p.rank)
             continue;
-        qn_array_destroy(call->inputs[i].array);
-        call->inputs[i].array = NULL;
+        cli_input_free(&call->inputs[i]);
         status = make_input(call, i, texts[i], p.type, (int32_t)p.rank, p.name);
     }
     call->arguments_ms = cli_now_ms() - start;
@@ -170,7 +170,7 @@ static int make_inputs(cli_call *call, const cli_options *options, qn_engine eng
 
 int cli_match(cli_call *call, const cli_options *options, void (*on_diagnostic)(void *, const qn_diagnostic *), void *user,
               uint32_t device, const char *texts[CLI_MAX_INPUTS]) {
-    *call = (cli_call){.device = device};
+    *call = (cli_call){.device = device, .map = options->chunk != NULL};
     int status = cli_open(call, options, on_diagnostic, user);
     if (status == QN_OK) status = open_library(call, options);
     if (status == QN_OK) status = kernel_exists(call, options);
@@ -192,7 +192,7 @@ int cli_prepare(cli_call *call, const cli_options *options, qn_engine engine, ui
 }
 
 void cli_call_free(cli_call *call) {
-    for (size_t i = 0; call->inputs && i < call->input_count; i++) qn_array_destroy(call->inputs[i].array);
+    for (size_t i = 0; call->inputs && i < call->input_count; i++) cli_input_free(&call->inputs[i]);
     free(call->inputs);
     free(call->input_list);
     qn_kernel_destroy(call->kernel);

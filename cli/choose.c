@@ -37,6 +37,19 @@ static void add(qn__text *out, const char *format, double a, double b) {
     qn__text_add_string(out, line);
 }
 
+/* From which sizes on: a factor, and what the names of the sizes then are. */
+static void add_sizes(qn__text *out, const cli_call *call, double factor) {
+    const qn__signature *s = call->kernel->image.signature;
+    add(out, "  the device pays when all sizes are %.3g times these, or more", factor, 0);
+    for (uint32_t i = 0, named = 0; i < s->symbol_count; i++) {
+        if (s->symbols[i].existential) continue;
+        const double size = (double)(call->input_list[s->symbols[i].parameter]->shape[s->symbols[i].dimension] - s->symbols[i].addend) * factor;
+        qn__text_format(out, "%s%s = ", named++ ? ", " : ": ", s->symbols[i].name);
+        add(out, "%.0f", size, 0);
+    }
+    qn__text_add_char(out, '\n');
+}
+
 void cli_explain_engines(cli_call *call, qn__text *out) {
     qn_estimate e;
     qn_machine m;
@@ -59,5 +72,5 @@ void cli_explain_engines(cli_call *call, qn__text *out) {
     add(out, " %.3g GB/s out, pinned %.3g", m.out_gbytes, m.pinned_in_gbytes);
     add(out, " and %.3g GB/s\n", m.pinned_out_gbytes, 0);
     if (e.pays_from <= 0) qn__text_add_string(out, "  the device does not pay at any size\n");
-    else add(out, "  the device pays when all sizes are %.3g times these, or more\n", e.pays_from, 0);
+    else add_sizes(out, call, e.pays_from);
 }

@@ -70,6 +70,8 @@ typedef struct cli_input {
     qn_array *array;
     DLTensor view;
     int64_t shape[QN_MAX_RANK], strides[QN_MAX_RANK];
+    void *map;              /* of a mapped file; NULL: none */
+    size_t map_bytes;
 } cli_input;
 
 typedef struct cli_call {
@@ -81,6 +83,7 @@ typedef struct cli_call {
     size_t input_count, output_count;
     uint32_t device;        /* of engine cuda */
     void *library;          /* of --library, or NULL */
+    bool map;               /* files of inputs are mapped, not read */
     char why[160];          /* why this engine, where it was chosen */
     bool printed;           /* a diagnostic was printed */
     double load_ms;         /* reading and parsing the source */
@@ -113,6 +116,24 @@ void cli_explain_engines(cli_call *call, qn__text *out);
  * whole numbers); rank -1: any. Status; on failure message says why. */
 int cli_input_make(qn_context *context, const char *text, qn_type type, int32_t rank, cli_input *input, char *message,
                    size_t size);
+
+/* The same for `@FILE`, mapped where the file's elements can be used as they are (else read). */
+int cli_input_map(qn_context *context, const char *text, qn_type type, int32_t rank, cli_input *input, char *message, size_t size);
+void cli_input_free(cli_input *input);
+
+/* ---- in pieces (stream.c) ---- */
+/* An output that goes to its file piece by piece. */
+typedef struct cli_piecewise {
+    bool used, done;
+    const char *file;       /* NULL: -o does not name one */
+    void *parts;            /* a qn__npy_parts */
+    DLTensor view;          /* type and shape, without data */
+    int64_t shape[QN_MAX_RANK];
+} cli_piecewise;
+/* Whether --chunk's text is right; reports it otherwise. */
+int cli_chunk(const cli_options *options, int64_t *indices, uint64_t *bytes);
+/* qn_stream with outputs written to `pieces` (one per output, with the files filled in). The status is reported. */
+int cli_stream(const cli_call *call, const cli_options *options, qn_array **outputs, cli_piecewise *pieces);
 
 /* ---- values as text ---- */
 void cli_print_value(qn__text *out, qn_type type, const void *element, bool json);

@@ -2,6 +2,7 @@
 #include "cli/compile.h"
 #include "ir/cost.h"
 #include "ir/passes.h"
+#include "ir/stream.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static void place(walker *w, uint32_t location) {
 }
 
 /* What a region does, counted: loads, stores, arithmetic, checks, nested loops. */
-typedef struct tally { uint32_t operations, checks, loops, branches, reduces; uint64_t reads, writes; } tally;
+typedef struct tally { uint32_t operations, checks, loops, branches, reduces, ordered; uint64_t reads, writes; } tally;
 
 static void count_region(const qn__ir *ir, qn__region_ref region, tally *t) {
     for (qn__instr_ref i = ir->regions[region].first; i; i = ir->instrs[i].next) {
@@ -30,6 +31,7 @@ static void count_region(const qn__ir *ir, qn__region_ref region, tally *t) {
         t->checks += qn__op_table[in->op].effect == QN__EFFECT_CHECK;
         if (in->op == QN__OP_LOAD) t->reads |= bit;
         if (in->op == QN__OP_STORE || in->op == QN__OP_ACCUMULATE) t->writes |= bit;
+        if (in->op == QN__OP_ACCUMULATE) t->ordered += qn__is_float((qn__type)ir->arrays[in->imm].type) && in->aux != QN__OP_MIN && in->aux != QN__OP_MAX;
         t->loops += in->op == QN__OP_FOR || in->op == QN__OP_WHILE;
         t->reduces += in->op == QN__OP_REDUCE;
         t->branches += in->op == QN__OP_IF;
@@ -99,6 +101,7 @@ static void walk(walker *w, qn__region_ref region, int depth) {
             if (t.branches) qn__text_format(w->out, ", %u branch%s", t.branches, t.branches == 1 ? "" : "es");
             threads_of(w, in);
             qn__text_format(w->out, t.checks ? ", %u run-time check%s" : ", no run-time checks", t.checks, t.checks == 1 ? "" : "s");
+            if (t.ordered) qn__text_add_string(w->out, ", accumulates in the order of its points (a GPU collects them in parallel, then adds one after the other)");
             names(w, "reads", t.reads);
             names(w, "writes", t.writes);
             qn__text_add_char(w->out, '\n');
@@ -178,6 +181,7 @@ int cli_explain(int argc, char **argv) {
             qn__text_format(&out, "kernel %s%s\n", w.ir->name, w.ir->fast ? " (@fast)" : "");
             walk(&w, w.ir->body, 0);
             remarks(&w, options.file);
+            if (!qn__stream_explain(w.ir, &out)) status = cli_fail(QN_RESOURCE, "out of memory");
         }
         if (options.input_count && !options.json) status = explain_engines(&options, &out);
         if (status == QN_OK && !cli_write(&out)) status = cli_fail(QN_IO, "standard output cannot be written");

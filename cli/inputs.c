@@ -192,6 +192,42 @@ static int read_file(reader *r, int32_t rank, cli_input *input) {
     return status;
 }
 
+int cli_input_map(qn_context *context, const char *text, qn_type type, int32_t rank, cli_input *input, char *message, size_t size) {
+    qn__argument argument;
+    qn__npy_map map;
+    char why[QN__NPY_MESSAGE];
+    bool mapped;
+    const char *path = text + strspn(text, " \t\n");
+    if (*path != '@') return cli_input_make(context, text, type, rank, input, message, size);
+    reader r = {.message = message, .message_size = size};
+    *input = (cli_input){0};
+    path++;
+    if (!qn__npy_map_file(path, (qn__type)type, &map, &argument, &mapped, why)) return fail(&r, QN_IO, "%s: %s", path, why);
+    if (!mapped) return cli_input_make(context, text, type, rank, input, message, size);
+    input->map = map.start;
+    input->map_bytes = map.bytes;
+    int status = QN_OK;
+    if (type && (qn_type)argument.type != type)
+        status = fail(&r, QN_USAGE, "%s holds %s, the parameter is %s", path, qn_type_name((qn_type)argument.type), qn_type_name(type));
+    else if (rank >= 0 && (int32_t)argument.rank != rank)
+        status = fail(&r, QN_USAGE, "%s has rank %u, the parameter has rank %d", path, argument.rank, rank);
+    const int64_t bytes = (int64_t)qn_type_bytes((qn_type)argument.type);
+    for (uint32_t d = 0; d < argument.rank; d++) {
+        input->shape[d] = argument.extent[d];
+        input->strides[d] = argument.stride[d] / bytes;
+    }
+    input->view = (DLTensor){.data = argument.data, .device = {kDLCPU, 0}, .ndim = argument.rank, .dtype = qn_type_to_dlpack((qn_type)argument.type),
+                             .shape = input->shape, .strides = input->strides};
+    if (status != QN_OK) cli_input_free(input);
+    return status;
+}
+
+void cli_input_free(cli_input *input) {
+    qn_array_destroy(input->array);
+    qn__npy_unmap(&(qn__npy_map){input->map, input->map_bytes});
+    *input = (cli_input){0};
+}
+
 /* ---- generated arrays ---- */
 typedef enum generator { ZEROS, ONES, FULL, ARANGE, LINSPACE, RANDOM } generator;
 static const struct { const char *name; uint32_t parameters; bool shaped; } generators[] = {

@@ -51,7 +51,7 @@ int cli_report(const qn_error *error, bool colour) {
     if (error->status == QN_SOURCE) return (int)error->status; /* the diagnostics were printed as they came */
     if (error->line == 0) return cli_fail((int)error->status, "%s", error->message);
     const char *red = colour ? "\033[1;31m" : "", *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
-    fprintf(stderr, "%s%s:%u:%u:%s %srun-time error:%s %s\n", bold, error->path, error->line, error->column, plain, red, plain,
+    fprintf(stderr, "%s%s:%u:%u:%s %s%s:%s %s\n", bold, error->path, error->line, error->column, plain, red, error->status == QN_FAULT ? "run-time error" : "error", plain,
             error->message);
     char line[LINE];
     if (source_line(error->path, error->line, line)) {

@@ -13,6 +13,7 @@ typedef struct result {
     const char *name;
     const DLTensor *tensor;
     const char *file; /* NULL: to be shown */
+    bool written;     /* the file is there already */
 } result;
 
 static int write_file(const result *r) {
@@ -63,14 +64,15 @@ static void show(qn__text *out, const result *r, const cli_options *options, boo
 }
 
 /* What comes back: inouts, then outputs, each with its file where -o names one. */
-static int collect(const cli_call *call, const cli_options *options, qn_array *const *outputs, result *results, size_t *count) {
+static int collect(const cli_call *call, const cli_options *options, qn_array *const *outputs, const cli_piecewise *pieces, result *results, size_t *count) {
     *count = 0;
     for (size_t i = 0; i < call->input_count; i++) {
         const qn_parameter p = qn_kernel_input(call->kernel, i);
-        if (p.kind == QN_INOUT) results[(*count)++] = (result){p.name, &call->inputs[i].view, NULL};
+        if (p.kind == QN_INOUT) results[(*count)++] = (result){p.name, &call->inputs[i].view, NULL, false};
     }
     for (size_t i = 0; i < call->output_count; i++)
-        results[(*count)++] = (result){qn_kernel_output(call->kernel, i).name, outputs ? qn_array_tensor(outputs[i]) : NULL, NULL};
+        results[(*count)++] = (result){qn_kernel_output(call->kernel, i).name, pieces && pieces[i].done ? &pieces[i].view : outputs ? qn_array_tensor(outputs[i]) : NULL,
+                                       NULL, pieces && pieces[i].done};
     for (size_t i = 0; i < options->output_count; i++) {
         const cli_pair *o = &options->outputs[i];
         size_t k = 0;
@@ -89,7 +91,7 @@ static int deliver(const cli_options *options, const result *results, size_t cou
     int status = QN_OK;
     if (options->json) qn__text_add_char(&out, '{');
     for (size_t i = 0; i < count; i++) {
-        if (results[i].file && status == QN_OK) status = write_file(&results[i]);
+        if (results[i].file && !results[i].written && status == QN_OK) status = write_file(&results[i]);
         show(&out, &results[i], options, i == 0);
     }
     if (options->json) qn__text_add_string(&out, "}\n");
@@ -98,33 +100,38 @@ static int deliver(const cli_options *options, const result *results, size_t cou
     return status;
 }
 
+/* The call itself; its status, reported. */
+static int call_kernel(cli_call *call, const cli_options *options, qn_array **outputs, cli_piecewise *pieces) {
+    qn_error error;
+    qn_call_profile profile;
+    cli_timeline timeline = {0};
+    int status = QN_OK;
+    const qn_call_options given = {.deadline_ms = options->deadline, .profile = options->profile || options->fallback || options->trace ? &profile : NULL,
+                                   .on_span = options->trace ? cli_hear : NULL, .user = &timeline};
+    if (options->chunk) return cli_stream(call, options, outputs, pieces);
+    if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) != QN_OK)
+        status = cli_report(&error, cli_colour(options));
+    if (status == QN_OK && given.profile && !profile.fallback) snprintf(profile.why, sizeof profile.why, "%s", call->why);
+    if (status == QN_OK && options->fallback) cli_print_fallback(&profile);
+    if (status == QN_OK && options->profile) cli_print_profile(call, options, &profile);
+    if (status == QN_OK && options->trace) status = cli_write_trace(options->trace, call, &timeline);
+    cli_timeline_free(&timeline);
+    return status;
+}
+
 static int call_once(cli_call *call, const cli_options *options) {
     result *results = calloc(call->input_count + call->output_count + 1, sizeof *results);
     qn_array **outputs = calloc(call->output_count + 1, sizeof *outputs);
-    if (!results || !outputs) {
-        free(results);
-        free(outputs);
-        return cli_fail(QN_RESOURCE, "out of memory");
-    }
+    cli_piecewise *pieces = calloc(call->output_count + 1, sizeof *pieces);
     size_t count = 0;
-    int status = collect(call, options, NULL, results, &count); /* wrong -o is said before a long run */
-    if (status == QN_OK) {
-        qn_error error;
-        qn_call_profile profile;
-        cli_timeline timeline = {0};
-        const qn_call_options given = {.deadline_ms = options->deadline, .profile = options->profile || options->fallback || options->trace ? &profile : NULL,
-                                       .on_span = options->trace ? cli_hear : NULL, .user = &timeline};
-        if (qn_call(call->kernel, call->input_list, call->input_count, outputs, call->output_count, &given, &error) != QN_OK)
-            status = cli_report(&error, cli_colour(options));
-        if (status == QN_OK && given.profile && !profile.fallback) snprintf(profile.why, sizeof profile.why, "%s", call->why);
-        if (status == QN_OK && options->fallback) cli_print_fallback(&profile);
-        if (status == QN_OK && options->profile) cli_print_profile(call, options, &profile);
-        if (status == QN_OK && options->trace) status = cli_write_trace(options->trace, call, &timeline);
-        cli_timeline_free(&timeline);
-    }
-    if (status == QN_OK) status = collect(call, options, outputs, results, &count);
+    int status = results && outputs && pieces ? QN_OK : cli_fail(QN_RESOURCE, "out of memory");
+    if (status == QN_OK) status = collect(call, options, NULL, NULL, results, &count); /* wrong -o is said before a long run */
+    for (size_t i = 0; status == QN_OK && i < call->output_count; i++) pieces[i].file = results[count - call->output_count + i].file;
+    if (status == QN_OK) status = call_kernel(call, options, outputs, pieces);
+    if (status == QN_OK) status = collect(call, options, outputs, pieces, results, &count);
     if (status == QN_OK) status = deliver(options, results, count);
-    for (size_t i = 0; i < call->output_count; i++) qn_array_destroy(outputs[i]);
+    for (size_t i = 0; outputs && i < call->output_count; i++) qn_array_destroy(outputs[i]);
+    free(pieces);
     free(outputs);
     free(results);
     return status;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { QUANTUM = 4096, SPIN_STEPS = 20000, SPIN_ACCESSES = 200, LONG_STEPS = 1 << 24 };
+enum { QUANTUM = 4096, SPIN_STEPS = 20000, SPIN_ACCESSES = 200, LONG_STEPS = 1 << 24, BUSY_WAITING = 32, IDLE_TURNS = 4 };
 
 /* ---- barriers ---- */
 
@@ -177,6 +177,10 @@ static void drop_split(em_warp *warp, uint32_t index) {
     warp->splits[warp->split_count] = gone; /* keeps its stack's memory */
 }
 
+void em_splits_release(em_warp *warp) {
+    while (warp->split_count) drop_split(warp, warp->split_count - 1);
+}
+
 /* Splits that stand at the same place again run together again; finished ones go. */
 static void tidy(em_warp *warp) {
     for (uint32_t a = 0; a < warp->split_count; a++) {
@@ -209,11 +213,12 @@ static bool after_exit(em_block_state *block, em_warp *warp) {
 
 /* Runs one split for a quantum. False: a fault. */
 static bool run_split(em_warp *warp, em_split *split) {
-    uint64_t budget = QUANTUM;
+    uint64_t budget = QUANTUM, before = split->spins;
     uint32_t exited = warp->exited;
     warp->split = split;
     em_answer answer = warp->worker->run->lanes->run(warp, &budget);
     split->since += QUANTUM - budget;
+    split->busy = split->spins < before || split->spins - before < BUSY_WAITING || split->state != EM_READY;
     if (answer == EM_FAULTED) return false;
     if (warp->exited != exited) after_exit(warp->block, warp);
     bool spins = split->since > SPIN_STEPS && split->spins > SPIN_ACCESSES;
@@ -245,8 +250,9 @@ static void report_stuck(em_block_state *block) {
 /* Runs all warps in turn. False: the block has a fault. */
 bool em_run_block(em_block_state *block, uint64_t quanta, bool *done) {
     *done = false;
-    while (quanta) {
-        bool moved = false;
+    uint32_t idle = 0;
+    while (quanta && idle < IDLE_TURNS) { /* a block that only looks whether something changed lets others run */
+        bool moved = false, busy = false;
         for (uint32_t w = 0; w < block->warp_count; w++) {
             em_warp *warp = &block->warps[w];
             if (warp->split_count > 1 || (warp->split_count && warp->splits[0].depth == 0)) tidy(warp);
@@ -255,6 +261,7 @@ bool em_run_block(em_block_state *block, uint64_t quanta, bool *done) {
                 if (split->state != EM_READY || split->depth == 0) continue;
                 if (!run_split(warp, split)) return false;
                 moved = true;
+                busy |= split->busy;
                 if (quanta) quanta--;
                 block->quanta++;
             }
@@ -263,10 +270,13 @@ bool em_run_block(em_block_state *block, uint64_t quanta, bool *done) {
             *done = true;
             return true;
         }
+        idle = busy ? 0 : idle + 1;
         if (!moved) {
             report_stuck(block);
             return false;
         }
+        const em_launch *launch = block->worker->run->launch;
+        if (launch->cancel && *launch->cancel) return true;
         if (__atomic_load_n(&block->worker->run->lowest_fault, __ATOMIC_RELAXED) < block->number) return true;
     }
     return true;

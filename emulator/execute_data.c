@@ -37,11 +37,23 @@ static uint64_t uniform(const em_warp *warp, em_special special) {
     case EM_SPECIAL_NTID_X: return launch->block[0];
     case EM_SPECIAL_NTID_Y: return launch->block[1];
     case EM_SPECIAL_NTID_Z: return launch->block[2];
+    case EM_SPECIAL_NTID_W:
+    case EM_SPECIAL_NCTAID_W: return 1;
+    case EM_SPECIAL_CLUSTER_NCTAID_X: /* a cluster is one block */
+    case EM_SPECIAL_CLUSTER_NCTAID_Y:
+    case EM_SPECIAL_CLUSTER_NCTAID_Z:
+    case EM_SPECIAL_CLUSTER_NCTARANK: return 1;
+    case EM_SPECIAL_CLUSTERID_X:
     case EM_SPECIAL_CTAID_X: return warp->block->id[0];
+    case EM_SPECIAL_CLUSTERID_Y:
     case EM_SPECIAL_CTAID_Y: return warp->block->id[1];
+    case EM_SPECIAL_CLUSTERID_Z:
     case EM_SPECIAL_CTAID_Z: return warp->block->id[2];
+    case EM_SPECIAL_NCLUSTERID_X:
     case EM_SPECIAL_NCTAID_X: return launch->grid[0];
+    case EM_SPECIAL_NCLUSTERID_Y:
     case EM_SPECIAL_NCTAID_Y: return launch->grid[1];
+    case EM_SPECIAL_NCLUSTERID_Z:
     case EM_SPECIAL_NCTAID_Z: return launch->grid[2];
     case EM_SPECIAL_WARPID: return warp->index;
     case EM_SPECIAL_NWARPID: return 64;
@@ -55,6 +67,7 @@ static uint64_t uniform(const em_warp *warp, em_special special) {
     case EM_SPECIAL_GLOBALTIMER_LO: return nanoseconds();
     case EM_SPECIAL_GLOBALTIMER_HI: return nanoseconds() >> 32;
     case EM_SPECIAL_DYNAMIC_SMEM_SIZE: return launch->dynamic_shared;
+    case EM_SPECIAL_AGGR_SMEM_SIZE:
     case EM_SPECIAL_TOTAL_SMEM_SIZE: return run->shared_bytes;
     default: return 0;
     }

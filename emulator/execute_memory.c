@@ -163,6 +163,15 @@ static bool lane_access(em_warp *warp, const em_step *step, uint32_t lane, em_sp
 
 bool em_resolve(em_warp *warp, const em_step *step, uint32_t mask, em_space space, const uint64_t *addresses, uint32_t bytes, bool write, bool atomic, char **to) {
     if (space == EM_SPACE_GLOBAL || space == EM_SPACE_CONST) return global(warp, step, mask, addresses, bytes, write, atomic, to);
+    const em_block_state *block = warp->block;
+    if (space == EM_SPACE_SHARED && mask == EM_ALL && block->shared_bytes >= bytes) {
+        uint64_t bad = 0, room = block->shared_bytes - bytes;
+        EACH bad |= (uint64_t)(addresses[l] > room) | (addresses[l] & (bytes - 1));
+        if (!bad) {
+            EACH to[l] = block->shared + addresses[l];
+            return true;
+        }
+    }
     ACTIVE(mask) {
         if (!lane_access(warp, step, l, space, addresses[l], bytes, write, atomic, to)) return false;
     }
@@ -177,8 +186,8 @@ static inline bool in_shared(const em_warp *warp, const char *to, uint32_t *offs
 }
 
 bool em_watch(em_warp *warp, const em_step *step, uint32_t mask, em_space space, uint32_t bytes, bool write, bool atomic, char *const *to) {
-    const em_device *device = warp->worker->run->launch->device;
-    if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC) || (!device->race_check && !device->init_check)) return true;
+    if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC)) return true;
+    if (space == EM_SPACE_SHARED && !write && bytes % 4 == 0) return em_shadow_reads(warp, step, mask, to, bytes, atomic);
     ACTIVE(mask) {
         uint32_t offset;
         if (in_shared(warp, to[l], &offset) && !em_shadow_access(warp, step, l, offset, bytes, write, atomic, NULL)) return false;
@@ -263,6 +272,23 @@ em_answer em_run_load(em_warp *warp, const em_step *step, uint32_t mask) {
     return EM_NEXT;
 }
 
+/* A store tells the detectors what it writes: the value that is there already races with nobody. */
+static bool watch_store(em_warp *warp, const em_step *step, uint32_t mask, em_space space, char *const *to) {
+    if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC)) return true;
+    ACTIVE(mask) {
+        char value[32];
+        uint32_t offset, total = step->bytes * step->count;
+        if (!in_shared(warp, to[l], &offset)) continue;
+        for (uint32_t k = 0; k < step->count; k++) {
+            const char *a = em_at(warp, step->list[k]);
+            memcpy(value + k * step->bytes, a + l * step->list[step->list_count + k], step->bytes);
+        }
+        if (!em_shadow_access(warp, step, l, offset, total, true, (step->flags & EM_FLAG_VOLATILE) != 0, value)) return false;
+        memcpy(to[l], value, total); /* now, so that the next lane's same value is seen to be the same */
+    }
+    return true;
+}
+
 em_answer em_run_store(em_warp *warp, const em_step *step, uint32_t mask) {
     uint64_t addresses[EM_LANES];
     char *to[EM_LANES];
@@ -270,7 +296,7 @@ em_answer em_run_store(em_warp *warp, const em_step *step, uint32_t mask) {
     em_addresses(warp, step, &space, addresses);
     uint32_t total = step->bytes * step->count;
     if (!em_resolve(warp, step, mask, space, addresses, total, true, false, to)) return EM_FAULTED;
-    if (!em_watch(warp, step, mask, space, total, true, (step->flags & EM_FLAG_VOLATILE) != 0, to)) return EM_FAULTED;
+    if (!watch_store(warp, step, mask, space, to)) return EM_FAULTED;
     if (step->flags & EM_FLAG_VOLATILE) __atomic_thread_fence(__ATOMIC_RELEASE);
     for (uint32_t k = 0; k < step->count; k++) {
         const void *a = em_at(warp, step->list[k]);

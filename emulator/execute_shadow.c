@@ -3,7 +3,7 @@
  * this warp has seen w's clock beyond it. Barriers join the clocks of those that take part, fences join through the block's fence clock,
  * synchronisations inside a warp order its own lanes. Atomics do not race with atomics. Writes of the value that is there do not race.
  *
- * A word remembers one reader (with a mark for several) and one writer: races among bytes of a word by several threads may be missed. */
+ * A word remembers one reader (with a mark for several, who read the same bytes) and one writer: races among bytes of a word by several threads may be missed. */
 #include "emulator/machine.h"
 
 #include <string.h>
@@ -39,52 +39,91 @@ static bool race(em_warp *warp, const em_step *step, uint32_t lane, uint32_t off
     return false;
 }
 
-static bool word(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint8_t bytes, bool write, bool atomic, bool same) {
+static bool unwritten(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset) {
+    em_fail(warp, step, lane, EM_FAULT_UNINITIALISED, "read of shared memory at 0x%x that nobody wrote", offset);
+    return false;
+}
+
+/* Forgets what earlier blocks did. */
+static inline void refresh(em_shadow *s, uint32_t base) {
+    if (s->write_clock <= base) s->written = s->write_bytes = 0;
+    if (s->read_clock <= base) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
+}
+
+static bool read_word(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint8_t bytes, bool atomic) {
     em_block_state *block = warp->block;
-    const em_device *device = warp->worker->run->launch->device;
     em_shadow *s = &block->shadow[offset / 4];
     uint16_t thread = (uint16_t)(warp->index * EM_LANES + lane);
-    bool current = s->write_clock > block->clock_base, read_current = s->read_clock > block->clock_base;
-    if (!current) s->written = 0, s->write_bytes = 0;
-    if (!read_current) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
-    if (device->init_check && (!write || atomic) && (s->written & bytes) != bytes) {
-        em_fail(warp, step, lane, EM_FAULT_UNINITIALISED, "read of shared memory at 0x%x that nobody wrote", offset);
-        return false;
-    }
-    if (device->race_check) {
-        bool both = atomic && s->flags & ATOMIC_WRITE;
-        if (current && s->write_bytes & bytes && !both && !(write && same) && !ordered(warp, lane, s->writer, s->write_clock)) {
-            return race(warp, step, lane, offset, s->writer, write ? "writes what was written by" : "reads what was written by");
-        }
-        bool reads_clash = write && read_current && s->read_bytes & bytes && !(atomic && s->flags & ATOMIC_READ) && !same;
-        if (reads_clash && (!ordered(warp, lane, s->reader, s->read_clock) || (s->flags & READERS && s->reader == thread && s->read_clock == warp->clocks[warp->index]))) {
-            return race(warp, step, lane, offset, s->reader, "writes what was read by");
-        }
-    }
     uint32_t clock = warp->clocks[warp->index];
-    if (write) {
-        if (s->writer != thread || s->write_clock != clock) s->write_bytes = 0;
-        s->writer = thread, s->write_clock = clock;
-        s->write_bytes |= bytes, s->written |= bytes;
-        s->flags = (uint8_t)((s->flags & ~ATOMIC_WRITE) | (atomic ? ATOMIC_WRITE : 0));
+    refresh(s, block->clock_base);
+    if ((s->written & bytes) != bytes && block->inits) return unwritten(warp, step, lane, offset);
+    bool both = atomic && s->flags & ATOMIC_WRITE;
+    if (block->races && s->write_bytes & bytes && !both && !ordered(warp, lane, s->writer, s->write_clock)) {
+        return race(warp, step, lane, offset, s->writer, "reads what was written by");
+    }
+    const bool known = s->read_bytes & bytes && s->reader != thread, mixed = s->flags & READERS && bytes & ~s->read_bytes;
+    if (known && !ordered(warp, lane, s->reader, s->read_clock)) {
+        s->flags |= READERS;
+        s->read_bytes &= bytes; /* bytes that several read, or bytes that one read: only one kind is remembered */
     } else {
-        bool several = s->read_bytes && read_current && s->reader != thread && !ordered(warp, lane, s->reader, s->read_clock);
-        if (several) s->flags |= READERS;
-        else if (s->reader != thread || s->read_clock != clock) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
-        s->reader = thread, s->read_clock = clock;
+        if (s->reader != thread || s->read_clock != clock || mixed) s->read_bytes = 0, s->flags &= (uint8_t)~READERS;
         s->read_bytes |= bytes;
-        s->flags = (uint8_t)((s->flags & ~ATOMIC_READ) | (atomic ? ATOMIC_READ : 0));
+    }
+    s->reader = thread, s->read_clock = clock;
+    s->flags = (uint8_t)((s->flags & ~ATOMIC_READ) | (atomic ? ATOMIC_READ : 0));
+    return true;
+}
+
+static bool write_word(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint8_t bytes, bool atomic, bool same) {
+    em_block_state *block = warp->block;
+    em_shadow *s = &block->shadow[offset / 4];
+    uint16_t thread = (uint16_t)(warp->index * EM_LANES + lane);
+    uint32_t clock = warp->clocks[warp->index];
+    refresh(s, block->clock_base);
+    if (atomic && block->inits && (s->written & bytes) != bytes) return unwritten(warp, step, lane, offset);
+    if (block->races && !same) {
+        bool both = atomic && s->flags & ATOMIC_WRITE;
+        if (s->write_bytes & bytes && !both && !ordered(warp, lane, s->writer, s->write_clock)) return race(warp, step, lane, offset, s->writer, "writes what was written by");
+        bool clash = s->read_bytes & bytes && !(atomic && s->flags & ATOMIC_READ);
+        bool others = s->flags & READERS && s->reader == thread && s->read_clock == clock;
+        if (clash && (others || !ordered(warp, lane, s->reader, s->read_clock))) return race(warp, step, lane, offset, s->reader, "writes what was read by");
+    }
+    if (s->writer != thread || s->write_clock != clock) s->write_bytes = 0;
+    s->writer = thread, s->write_clock = clock;
+    s->write_bytes |= bytes, s->written |= bytes;
+    s->flags = (uint8_t)((s->flags & ~ATOMIC_WRITE) | (atomic ? ATOMIC_WRITE : 0));
+    return true;
+}
+
+/* Reads of whole words by a warp: the usual case, a word written before a barrier and read by lanes of this warp since, is decided here. */
+bool em_shadow_reads(em_warp *warp, const em_step *step, uint32_t mask, char *const *from, uint32_t bytes, bool atomic) {
+    em_block_state *block = warp->block;
+    const uint32_t base = block->clock_base, *clocks = warp->clocks, own = warp->index, clock = clocks[own];
+    for (uint32_t rest = mask; rest; rest &= rest - 1) {
+        uint32_t l = (uint32_t)__builtin_ctz(rest), offset = (uint32_t)(from[l] - block->shared);
+        for (uint32_t at = offset; at < offset + bytes; at += 4) {
+            em_shadow *s = &block->shadow[at / 4];
+            uint32_t writer = s->writer / EM_LANES, thread = own * EM_LANES + l;
+            bool quick = s->write_clock > base && s->written == 15 && !(s->flags & ATOMIC_WRITE) && !atomic && s->read_bytes == 15 && s->read_clock == clock &&
+                s->reader / EM_LANES == own && (writer == own ? s->writer == thread || s->write_clock < clock : s->write_clock <= clocks[writer]);
+            if (!quick) {
+                if (!read_word(warp, step, l, at, 15, atomic)) return false;
+                continue;
+            }
+            if (s->reader != thread) s->flags |= READERS;
+            s->reader = (uint16_t)thread;
+        }
     }
     return true;
 }
 
 bool em_shadow_access(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint32_t bytes, bool write, bool atomic, const void *value) {
-    const char *shared = warp->block->shared;
-    bool same = write && value && !memcmp(shared + offset, value, bytes);
+    if (!write && bytes == 4) return read_word(warp, step, lane, offset, 15, atomic);
+    bool same = write && value && !memcmp(warp->block->shared + offset, value, bytes);
     for (uint32_t at = offset / 4 * 4; at < offset + bytes; at += 4) {
         uint32_t first = offset > at ? offset - at : 0, last = offset + bytes - at < 4 ? offset + bytes - at : 4;
         uint8_t touched = (uint8_t)((1u << last) - (1u << first));
-        if (!word(warp, step, lane, at, touched, write, atomic, same)) return false;
+        if (!(write ? write_word(warp, step, lane, at, touched, atomic, same) : read_word(warp, step, lane, at, touched, atomic))) return false;
     }
     return true;
 }

@@ -114,6 +114,7 @@ SET(set_integer16, uint16_t, UINT16_MAX)
 
 #define LOGIC(name, expression) HANDLER(name) { \
         uint32_t x = *em_predicate(warp, step->a), y = *em_predicate(warp, step->b), *d = em_predicate(warp, step->d); \
+        x = step->imm & 2 ? ~x : x, y = step->imm & 4 ? ~y : y; \
         (void)y; \
         *d = (*d & ~mask) | ((expression) & mask); \
         return EM_NEXT; \

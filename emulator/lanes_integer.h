@@ -73,6 +73,8 @@ LANE3(mad24_lo_s, uint32_t, int32_t, int32_t, uint32_t, (uint64_t)(s24(x) * s24(
 LANE3(mad24_hi_u, uint32_t, uint32_t, uint32_t, uint32_t, (u24(x) * u24(y) >> 16) + z)
 LANE3(mad24_hi_s, uint32_t, int32_t, int32_t, uint32_t, (uint64_t)(s24(x) * s24(y) >> 16) + z)
 
+LANE3(mad24_hi_sat, int32_t, int32_t, int32_t, int32_t, saturate32((s24(x) * s24(y) >> 16) + z))
+
 LANE3(sad_u16, uint16_t, uint16_t, uint16_t, uint16_t, z + (x < y ? y - x : x - y))
 LANE3(sad_s16, uint16_t, int16_t, int16_t, uint16_t, z + (x < y ? y - x : x - y))
 LANE3(sad_u32, uint32_t, uint32_t, uint32_t, uint32_t, z + (x < y ? y - x : x - y))

@@ -81,6 +81,7 @@ const em_lanes EM_LANES_NAME = {
         SIGNED(MUL_HI, mul_hi_) SIGNED(MAD_HI, mad_hi_) SHORT(MUL_WIDE, mul_wide_) SHORT(MAD_WIDE, mad_wide_)
         TWO(MUL24_LO, U32, mul24_lo_u, S32, mul24_lo_s) TWO(MUL24_HI, U32, mul24_hi_u, S32, mul24_hi_s)
         TWO(MAD24_LO, U32, mad24_lo_u, S32, mad24_lo_s) TWO(MAD24_HI, U32, mad24_hi_u, S32, mad24_hi_s)
+        ONE(MAD24_HI_SAT, S32, mad24_hi_sat)
         SIGNED(SAD, sad_) SIGNED(DIV, div_) SIGNED(REM, rem_)
         [EM_OP_ABS] = {[EM_S16] = abs16, [EM_S32] = abs32, [EM_S64] = abs64},
         [EM_OP_MIN] = {[EM_U16] = minu16, [EM_S16] = mins16, [EM_U32] = minu32, [EM_S32] = mins32, [EM_U64] = minu64, [EM_S64] = mins64,

@@ -96,6 +96,7 @@ typedef struct em_split {
     uint32_t barrier;            /* number, while it waits */
     uint32_t wait_mask;          /* lanes that execute the waiting step */
     uint32_t members;            /* of a collective */
+    bool busy;                   /* its last quantum did more than look at memory again and again */
     uint64_t since, spins;       /* steps and synchronising accesses since lanes met */
 } em_split;
 
@@ -148,7 +149,7 @@ struct em_block_state {
     uint32_t *clocks;            /* warp_count x warp_count */
     uint32_t *fence_clocks;
     em_barrier barriers[EM_BARRIERS];
-    bool started;
+    bool races, inits;           /* which detectors are on */
     uint64_t quanta;
 };
 
@@ -253,12 +254,16 @@ void em_copies_finish(em_warp *warp, uint32_t mask, uint32_t keep, bool all);
 
 /* Race and initialisation checks of shared memory. */
 bool em_shadow_access(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint32_t bytes, bool write, bool atomic, const void *value);
+/* Of whole words, all in shared memory. */
+bool em_shadow_reads(em_warp *warp, const em_step *step, uint32_t mask, char *const *from, uint32_t bytes, bool atomic);
 void em_shadow_barrier(em_block_state *block, const uint32_t *warps, uint32_t count);
 void em_shadow_start(em_block_state *block);
 void em_shadow_warp(em_warp *warp);
 void em_shadow_fence(em_warp *warp);
 
 bool em_split_push(em_warp *warp, em_split *split, em_entry entry);
+/* A block ends before its warps did: their frames go back. */
+void em_splits_release(em_warp *warp);
 bool em_break_up(em_warp *warp, em_split *split);
 bool em_run_block(em_block_state *block, uint64_t quanta, bool *done);
 em_frame *em_frame_take(em_worker *worker, const em_code *code);

@@ -82,7 +82,7 @@ struct em_variable {
     const char *name;
     em_space space;
     uint8_t type;
-    bool external, visible, unsized /* the [] of dynamic shared memory, or external */, formal /* parameter of a .func */;
+    bool external, visible, unsized /* the [] of dynamic shared memory, or external */, formal /* parameter of a .func */, listed /* parameter of either kind */;
     uint64_t size, align;
     uint8_t *data;               /* initial bytes; NULL: zeros */
     em_relocation *relocations;

@@ -61,7 +61,8 @@ static bool special_operand(em_parser *parser, em_operand *operand, const em_tok
     return true;
 }
 
-static bool named_operand(em_parser *parser, em_operand *operand, bool labels) {
+/* labels: what is no other name is a label; lists: one of .branchtargets. */
+static bool named_operand(em_parser *parser, em_operand *operand, bool labels, bool lists) {
     em_token name = parser->token;
     em_symbol *symbol;
     uint32_t reg;
@@ -77,7 +78,7 @@ static bool named_operand(em_parser *parser, em_operand *operand, bool labels) {
     if (symbol && symbol->kind == EM_SYMBOL_VARIABLE && symbol->variable) {
         operand->kind = EM_OPERAND_VARIABLE;
         operand->variable = symbol->variable;
-        if (em_is(parser, '+') || em_is(parser, '-')) return em_constant_integer(parser, &operand->value);
+        if (em_is(parser, '+')) return em_constant_integer(parser, &operand->value);
         return true;
     }
     if (symbol && symbol->kind == EM_SYMBOL_FUNCTION) {
@@ -88,7 +89,7 @@ static bool named_operand(em_parser *parser, em_operand *operand, bool labels) {
     if (name.text[0] == '%') return special_operand(parser, operand, &name);
     if (!labels) return unknown(parser, &name);
     operand->kind = EM_OPERAND_LABEL;
-    operand->label = em_label_use(parser, name.text, name.length);
+    operand->label = lists ? em_list_use(parser, name.text, name.length) : em_label_use(parser, name.text, name.length);
     return operand->label != NULL;
 }
 
@@ -100,7 +101,7 @@ static bool vector_operand(em_parser *parser, em_operand *operand) {
         if (count == 16) return em_syntax(parser);
         em_operand *element = &elements[count++];
         memset(element, 0, sizeof *element);
-        bool good = parser->token.kind == EM_TOKEN_NAME ? named_operand(parser, element, false) : em_constant(parser, element);
+        bool good = parser->token.kind == EM_TOKEN_NAME ? named_operand(parser, element, false, false) : em_constant(parser, element);
         if (!good) return false;
         if (element->kind == EM_OPERAND_VECTOR) return em_syntax(parser);
     } while (em_accept(parser, ','));
@@ -114,8 +115,8 @@ static bool address_operand(em_parser *parser, em_operand *operand) {
     em_operand base = {0};
     em_advance(parser);
     if (parser->token.kind == EM_TOKEN_NAME && !em_is_name(parser, "WARP_SZ")) {
-        if (!named_operand(parser, &base, false)) return false;
-        if (base.kind == EM_OPERAND_REGISTER && (em_is(parser, '+') || em_is(parser, '-')) && !em_constant_integer(parser, &base.value)) return false;
+        if (!named_operand(parser, &base, false, false)) return false;
+        if (base.kind == EM_OPERAND_REGISTER && em_is(parser, '+') && !em_constant_integer(parser, &base.value)) return false;
     } else if (!em_constant(parser, &base)) {
         return false;
     }
@@ -126,27 +127,27 @@ static bool address_operand(em_parser *parser, em_operand *operand) {
     return em_expect(parser, ']');
 }
 
-static bool parse_operand(em_parser *parser, em_operand *operand, bool labels) {
+static bool parse_operand(em_parser *parser, em_operand *operand, bool labels, bool lists) {
     memset(operand, 0, sizeof *operand);
     if (em_is(parser, '!') && parser->next.kind == EM_TOKEN_NAME) {
         em_advance(parser);
-        if (!named_operand(parser, operand, false)) return false;
+        if (!named_operand(parser, operand, false, false)) return false;
         operand->negated = true;
         return true;
     }
     if (em_is(parser, '{')) return vector_operand(parser, operand);
     if (em_is(parser, '[')) return address_operand(parser, operand);
-    if (parser->token.kind == EM_TOKEN_NAME) return named_operand(parser, operand, labels);
+    if (parser->token.kind == EM_TOKEN_NAME) return named_operand(parser, operand, labels, lists);
     return em_constant(parser, operand);
 }
 
 /* Operands up to the ; */
-static bool operand_list(em_parser *parser, em_instruction *instruction, bool labels) {
+static bool operand_list(em_parser *parser, em_instruction *instruction, bool labels, bool lists) {
     uint32_t count = 0;
     bool joined = false;
     while (!em_is(parser, ';')) {
         if (count == 16) return em_syntax(parser);
-        if (!parse_operand(parser, &parser->operands[count], labels)) return false;
+        if (!parse_operand(parser, &parser->operands[count], labels, lists)) return false;
         parser->operands[count++].joined = joined;
         joined = em_is(parser, '|');
         if (joined || em_is(parser, ',')) em_advance(parser);
@@ -163,7 +164,7 @@ static bool call_list(em_parser *parser, em_operand **list, uint32_t *count) {
     *count = 0;
     while (!em_is(parser, ')')) {
         if (*count == EM_OPERANDS) return em_syntax(parser);
-        if (!parse_operand(parser, &parser->operands[(*count)++], false)) return false;
+        if (!parse_operand(parser, &parser->operands[(*count)++], false, false)) return false;
         if (!em_accept(parser, ',')) break;
     }
     *list = copy_operands(parser, parser->operands, *count);
@@ -178,14 +179,14 @@ static bool call_operands(em_parser *parser, em_instruction *instruction) {
     if (!call || !instruction->operands) return false;
     if (em_is(parser, '(') && (!call_list(parser, &call->results, &call->result_count) || !em_expect(parser, ','))) return false;
     if (parser->token.kind != EM_TOKEN_NAME) return em_syntax(parser);
-    if (!named_operand(parser, &call->target, false)) return false;
+    if (!named_operand(parser, &call->target, false, false)) return false;
     if (em_accept(parser, ',')) {
         if (em_is(parser, '(')) {
             if (!call_list(parser, &call->arguments, &call->argument_count)) return false;
             if (!em_accept(parser, ',')) return em_expect(parser, ';');
         }
         if (parser->token.kind != EM_TOKEN_NAME) return em_syntax(parser);
-        call->prototype = em_label_use(parser, parser->token.text, parser->token.length);
+        call->prototype = em_list_use(parser, parser->token.text, parser->token.length);
         if (!call->prototype) return false;
         em_advance(parser);
     }
@@ -253,8 +254,8 @@ static bool instruction_statement(em_parser *parser) {
         count++;
         em_advance(parser);
     }
-    bool labels = !strcmp(mnemonic, "bra") || !strcmp(mnemonic, "brx");
-    if (!(strcmp(mnemonic, "call") ? operand_list(parser, instruction, labels) : call_operands(parser, instruction))) return false;
+    bool lists = !strcmp(mnemonic, "brx"), labels = lists || !strcmp(mnemonic, "bra");
+    if (!(strcmp(mnemonic, "call") ? operand_list(parser, instruction, labels, lists) : call_operands(parser, instruction))) return false;
     em_check(parser->module, parser->function, instruction, mnemonic, words, count);
     parser->function->count++;
     return true;

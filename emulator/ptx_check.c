@@ -17,6 +17,7 @@ em_space em_space_of(uint8_t modifier) {
     switch ((em_modifier)modifier) {
     case EM_MOD_GLOBAL: return EM_SPACE_GLOBAL;
     case EM_MOD_SHARED:
+    case EM_MOD_SHARED_CLUSTER: /* a cluster is one block */
     case EM_MOD_SHARED_CTA: return EM_SPACE_SHARED;
     case EM_MOD_LOCAL: return EM_SPACE_LOCAL;
     case EM_MOD_CONST: return EM_SPACE_CONST;
@@ -48,8 +49,7 @@ static bool constant_fits(const em_operand *operand, em_type type) {
 }
 
 static bool source_fits(const em_operand *operand, em_type type) {
-    if (operand->kind == EM_OPERAND_REGISTER) return !operand->negated && em_types_fit((em_type)operand->type, type);
-    if (operand->kind == EM_OPERAND_SPECIAL) return em_type_class(type) != EM_CLASS_FLOAT && em_special_bits(operand->special) == em_type_bits(type);
+    if (operand->kind == EM_OPERAND_REGISTER) return (!operand->negated || type == EM_PRED) && em_types_fit((em_type)operand->type, type);
     return !operand->negated && constant_fits(operand, type);
 }
 
@@ -65,7 +65,7 @@ static bool wider_fits(const em_operand *operand, em_type type) {
     em_class has = em_type_class(reg), wants = em_type_class(type);
     if (has == EM_CLASS_PREDICATE || wants == EM_CLASS_PREDICATE || em_type_bits(reg) < em_type_bits(type)) return false;
     if (wants == EM_CLASS_FLOAT) return has == EM_CLASS_BITS && em_type_bits(reg) >= em_type_bits(type);
-    return has != EM_CLASS_FLOAT || (wants == EM_CLASS_BITS && em_type_bits(reg) == em_type_bits(type));
+    return has != EM_CLASS_FLOAT || wants == EM_CLASS_BITS;
 }
 
 static uint32_t vector_size(const em_instruction *instruction) {
@@ -81,7 +81,7 @@ static bool memory_value_fits(const em_instruction *instruction, const em_operan
     em_type type = (em_type)instruction->type[0];
     uint32_t size = vector_size(instruction);
     if (size == 1 && operand->kind == EM_OPERAND_VECTOR && operand->count == 1) operand = operand->elements;
-    if (size == 1) return wider_fits(operand, type) || (!target && (constant_fits(operand, type) || operand->kind == EM_OPERAND_SPECIAL));
+    if (size == 1) return wider_fits(operand, type) || (!target && constant_fits(operand, type));
     if (operand->kind != EM_OPERAND_VECTOR || operand->count != size) return false;
     for (uint32_t k = 0; k < size; k++) {
         const em_operand *element = &operand->elements[k];
@@ -99,7 +99,7 @@ static bool address_fits(const em_instruction *instruction, const em_operand *op
         uint32_t bits = em_type_bits((em_type)operand->type);
         return (class == EM_CLASS_BITS || class == EM_CLASS_UNSIGNED || class == EM_CLASS_SIGNED) && (bits == 64 || (bits == 32 && space > EM_SPACE_GLOBAL));
     }
-    if (operand->base != EM_OPERAND_VARIABLE) return true;
+    if (operand->base != EM_OPERAND_VARIABLE) return space == EM_SPACE_LOCAL;
     em_space has = operand->variable->space;
     return has == space || (space == EM_GENERIC && has != EM_SPACE_REG && has != EM_SPACE_PARAM);
 }
@@ -129,7 +129,7 @@ static bool letter_fits(const em_instruction *instruction, char letter, const em
     case 'S': return memory_value_fits(instruction, operand, false);
     case 'C': return wider_fits(operand, (em_type)type[0]);
     case 'c': return wider_fits(operand, (em_type)type[1]) || constant_fits(operand, (em_type)type[1]) ||
-        (operand->kind == EM_OPERAND_SPECIAL && em_special_bits(operand->special) >= em_type_bits((em_type)type[1]));
+        (operand->kind == EM_OPERAND_SPECIAL && em_special_bits(operand->special) == em_type_bits((em_type)type[1]) && em_type_class((em_type)type[1]) != EM_CLASS_FLOAT);
     default: return true; /* x */
     }
 }
@@ -157,7 +157,8 @@ bool em_check_operands(em_module *module, em_function *function, em_instruction 
         }
         if (at >= instruction->operand_count) return refuse(module, instruction, row, report, "Too few arguments");
         const em_operand *operand = &instruction->operands[at];
-        if (!there || !letter_fits(instruction, *letter, operand, addresses > 0)) return refuse(module, instruction, row, report, "Arguments mismatch");
+        bool unwanted = operand->kind == EM_OPERAND_SINK && strchr("dr", *letter) && (letter[1] == '|' || row->operation == EM_OP_ATOM);
+        if (!there || (!unwanted && !letter_fits(instruction, *letter, operand, addresses > 0))) return refuse(module, instruction, row, report, "Arguments mismatch");
         addresses += *letter == 'm';
         placed[count++] = *operand;
         at++;

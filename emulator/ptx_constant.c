@@ -16,9 +16,9 @@ static void set_real(em_operand *operand, double value) {
     memcpy(&operand->value, &value, sizeof value);
 }
 
-static bool negate(em_operand *operand) {
+static bool negate(em_parser *parser, em_operand *operand) {
     if (operand->kind == EM_OPERAND_INTEGER) operand->value = (int64_t)(0 - (uint64_t)operand->value);
-    else if (operand->kind == EM_OPERAND_FLOAT32) operand->value ^= 0x80000000;
+    else if (operand->kind == EM_OPERAND_FLOAT32) return em_syntax(parser);
     else set_real(operand, -real_of(operand));
     return true;
 }
@@ -75,7 +75,7 @@ static bool unary(em_parser *parser, em_operand *result) {
     bool good = unary(parser, result);
     parser->nesting--;
     if (!good) return false;
-    if (sign == '-') return negate(result);
+    if (sign == '-') return negate(parser, result);
     if (sign == '+') return true;
     if (result->kind != EM_OPERAND_INTEGER) return em_syntax(parser);
     result->value = sign == '~' ? ~result->value : !result->value;

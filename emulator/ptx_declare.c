@@ -46,7 +46,13 @@ static bool add_register(em_parser *parser, em_function *owner, em_type type, ui
         em_error(parser->module, name->line, "Wrong number of registers");
         return false;
     }
-    em_symbol *symbol = em_symbol_add(parser, name->text, name->length, EM_SYMBOL_REGISTER);
+    em_symbol *symbol;
+    uint32_t taken;
+    if (em_register_find(parser, name->text, name->length, &symbol, &taken) && symbol->scope == parser->scope_ids[parser->depth]) {
+        em_error(parser->module, name->line, "Duplicate definition of variable '%.*s'", (int)(name->length < 200 ? name->length : 200), name->text);
+        return false;
+    }
+    symbol = em_symbol_add(parser, name->text, name->length, EM_SYMBOL_REGISTER);
     if (!symbol || !add_registers(parser, owner, type, width, count ? (uint32_t)count : 1, &base)) return false;
     symbol->type = (uint8_t)type;
     symbol->width = (uint8_t)width;
@@ -67,8 +73,9 @@ static bool registers(em_parser *parser, em_type type, uint32_t width) {
         if (name.kind != EM_TOKEN_NAME) return em_syntax(parser);
         em_advance(parser);
         if (em_accept(parser, '<')) {
-            if (parser->token.kind != EM_TOKEN_INTEGER || parser->token.value == 0 || parser->token.value > MOST_REGISTERS) return em_syntax(parser);
+            if (parser->token.kind != EM_TOKEN_INTEGER || parser->token.value > MOST_REGISTERS) return em_syntax(parser);
             count = (int64_t)parser->token.value;
+            if (!count) count = 1; /* %r<0> is allowed, for nothing */
             em_advance(parser);
             if (!em_expect(parser, '>')) return false;
             if (width > 1) {
@@ -124,7 +131,11 @@ static bool symbol_value(em_parser *parser, initialiser *place, uint32_t shift) 
 static bool put_number(em_parser *parser, initialiser *place, const em_operand *value) {
     uint64_t bits = (uint64_t)value->value;
     bool real = em_type_class(place->type) == EM_CLASS_FLOAT;
-    if (value->kind != EM_OPERAND_INTEGER && !real && em_type_class(place->type) != EM_CLASS_BITS) return em_syntax(parser);
+    bool fits = value->kind == EM_OPERAND_INTEGER ? !real || em_type_bits(place->type) < 32 : real || em_type_class(place->type) == EM_CLASS_BITS;
+    if (!fits) {
+        em_error(parser->module, parser->token.line, "Initial value type mismatch");
+        return false;
+    }
     if (place->type == EM_F32 && value->kind == EM_OPERAND_FLOAT) {
         double wide;
         memcpy(&wide, &bits, sizeof wide);
@@ -175,6 +186,9 @@ static bool braces(em_parser *parser, initialiser *place, const uint64_t *extent
         if (em_is(parser, '{')) {
             if (dimensions < 2) return em_syntax(parser);
             if (!braces(parser, place, extents + 1, dimensions - 1)) return false;
+        } else if (dimensions > 1) {
+            em_error(parser->module, parser->token.line, "Initial values of '%.200s' must be nested as its dimensions are", place->variable->name);
+            return false;
         } else if (!element_value(parser, place)) {
             return false;
         }
@@ -278,6 +292,10 @@ static bool one_variable(em_parser *parser, em_space space, form shape, bool ext
     if (!variable) return false;
     uint64_t natural = em_type_bits(shape.type) / 8 * shape.vector;
     if (!size_of(parser, &shape, &variable->size)) return false;
+    if (variable->size == 0 && !shape.open) {
+        em_error(parser->module, name.line, "Non-external variable '%.200s' has incomplete type", variable->name);
+        return false;
+    }
     if (external && variable->external && variable->type) return true;
     variable->type = (uint8_t)shape.type;
     variable->external = external;
@@ -399,6 +417,7 @@ bool em_parameters(em_parser *parser, em_function *owner, bool formal, em_variab
         em_variable *variable = em_arena_allocate(&parser->module->arena, sizeof *variable);
         if (!variable) return false;
         variable->formal = formal;
+        variable->listed = true;
         variable->line = parser->token.line;
         variable->name = "";
         bool good = em_accept_dot(parser, "param") ? memory_parameter(parser, owner, variable) :

@@ -80,40 +80,75 @@ static void take(em_instruction *instruction, em_modifier modifier, bool second)
     else if (em_modifier_group(modifier) != EM_GROUP_FLAG) instruction->modifier[em_modifier_group(modifier)] = (uint8_t)modifier;
 }
 
-/* Fills the instruction's types and modifiers where all words fit. */
+/* The pattern's words: where each begins, how long it is, whether it may be absent, whether an instruction's word has taken it. */
+typedef struct slot { const char *text; size_t size; bool optional, taken, type; } slot;
+
+enum { SLOTS = 20 };
+
+static uint32_t slots_of(const char *pattern, slot *slots) {
+    uint32_t count = 0;
+    while (*pattern && count < SLOTS) {
+        size_t length = strcspn(pattern, " ");
+        bool optional = pattern[length - 1] == '?';
+        slots[count] = (slot){.text = pattern, .size = length - optional, .optional = optional};
+        slots[count].type = slots[count].size == 1 && *pattern >= 'T' && *pattern <= 'W';
+        count++;
+        pattern += length;
+        while (*pattern == ' ') pattern++;
+    }
+    return count;
+}
+
+/* Whether the word fits the slot; if so the instruction gets it. */
+static bool fits(const em_row *row, em_instruction *instruction, const slot *place, const char *word, em_type type, trial *attempt) {
+    const char *text = place->text;
+    if (place->type) {
+        uint32_t number = (uint32_t)(*text - 'T');
+        if (!type) return false;
+        if (!type_listed(row->types, number, word)) {
+            attempt->types = true;
+            return false;
+        }
+        instruction->type[number] = (uint8_t)type;
+        return true;
+    }
+    bool group = place->size > 1 && text[0] >= 'A' && text[0] <= 'Z' && text[1] >= 'A' && text[1] <= 'Z';
+    if (!group) {
+        if (strlen(word) != place->size || memcmp(word, text, place->size) != 0) return false;
+        take(instruction, modifier_named(word), false);
+        return true;
+    }
+    em_modifier modifier = modifier_named(word);
+    if (!modifier || !in_set(text, place->size, modifier)) return false;
+    take(instruction, modifier, place->size == 6 && !memcmp(text, "SPACE2", 6));
+    return true;
+}
+
+/* Fills the instruction's types and modifiers where all words fit. As for ptxas the order of modifiers does not matter, that of types does
+ * (and of mma's layouts). */
 static bool match_row(const em_row *row, em_instruction *instruction, const char *const *words, uint32_t count, trial *attempt) {
-    uint32_t at = 0;
-    const char *pattern = row->modifiers;
+    slot slots[SLOTS];
+    uint32_t slot_count = slots_of(row->modifiers, slots), first = 0;
     memset(instruction->type, 0, sizeof instruction->type);
     memset(instruction->modifier, 0, sizeof instruction->modifier);
     memset(instruction->flags, 0, sizeof instruction->flags);
     *attempt = (trial){0};
-    while (*pattern) {
-        size_t length = strcspn(pattern, " ");
-        bool optional = pattern[length - 1] == '?';
-        size_t size = length - optional;
-        bool hit = false;
-        if (at < count && size == 1 && *pattern >= 'T' && *pattern <= 'W') {
-            uint32_t number = (uint32_t)(*pattern - 'T');
-            em_type type = type_named(words[at]);
-            hit = type && type_listed(row->types, number, words[at]);
-            if (hit) instruction->type[number] = (uint8_t)type;
-            else if (type) attempt->types = true;
-        } else if (at < count && *pattern >= 'A' && *pattern <= 'Z' && pattern[1] >= 'A' && pattern[1] <= 'Z') {
-            em_modifier modifier = modifier_named(words[at]);
-            hit = modifier && in_set(pattern, size, modifier);
-            if (hit) take(instruction, modifier, size == 6 && !memcmp(pattern, "SPACE2", 6));
-        } else if (at < count) {
-            hit = strlen(words[at]) == size && !memcmp(words[at], pattern, size);
-            if (hit) take(instruction, modifier_named(words[at]), false);
+    for (; attempt->matched < count; attempt->matched++) {
+        const char *word = words[attempt->matched];
+        em_type type = type_named(word);
+        uint32_t k = first;
+        while (k < slot_count && (slots[k].taken || !fits(row, instruction, &slots[k], word, type, attempt))) {
+            if (slots[k].type && !slots[k].taken && type) k = slot_count; /* types come in order */
+            else k++;
         }
-        if (hit) at++;
-        else if (!optional) break;
-        pattern += length;
-        while (*pattern == ' ') pattern++;
+        if (k >= slot_count) return false;
+        slots[k].taken = true;
+        if (row->operation == EM_OP_MMA) first = k + 1;
     }
-    attempt->matched = at;
-    return at == count && !*pattern;
+    for (uint32_t k = 0; k < slot_count; k++) {
+        if (!slots[k].taken && !slots[k].optional) return false;
+    }
+    return true;
 }
 
 /* Why no row fits: the word where the best attempt stopped. */

@@ -85,6 +85,9 @@ static bool access(em_module *module, em_function *function, const em_instructio
     if (bits * wide > 128 && (module->target < 100 || module->version < 88 || bits * wide > 256 || bits < 32 || (space && space != EM_SPACE_GLOBAL))) {
         return wrong(module, instruction, "Vector is too wide");
     }
+    const em_operand *policy = instruction->operand_count > 2 ? &instruction->operands[2] : NULL;
+    bool hinted = policy && policy->kind == EM_OPERAND_REGISTER && em_type_bits((em_type)policy->type) == 64;
+    if (em_has(instruction, EM_MOD_CACHE_HINT) ? !hinted : policy && policy->kind != EM_OPERAND_NONE) return wrong(module, instruction, "Arguments mismatch");
     const em_operand *address = &instruction->operands[store ? 0 : 1];
     if (space != EM_SPACE_PARAM) return true;
     const em_variable *variable = address->base == EM_OPERAND_VARIABLE ? address->variable : NULL;
@@ -114,7 +117,7 @@ static bool vector_move(em_module *module, const em_instruction *instruction, co
     return true;
 }
 
-static bool move(em_module *module, const em_instruction *instruction) {
+static bool move(em_module *module, const em_function *function, const em_instruction *instruction) {
     const em_operand *to = &instruction->operands[0], *from = &instruction->operands[1];
     em_type type = (em_type)instruction->type[0];
     if (to->kind == EM_OPERAND_VECTOR && from->kind == EM_OPERAND_VECTOR) return wrong(module, instruction, "Arguments mismatch");
@@ -123,9 +126,12 @@ static bool move(em_module *module, const em_instruction *instruction) {
     bool good = to->kind == EM_OPERAND_REGISTER && !to->negated && em_types_fit((em_type)to->type, type);
     bool integer = em_type_class(type) != EM_CLASS_FLOAT && type != EM_PRED;
     switch ((em_operand_kind)from->kind) {
-    case EM_OPERAND_REGISTER: good &= !from->negated && em_types_fit((em_type)from->type, type); break;
-    case EM_OPERAND_SPECIAL: good &= integer && em_type_bits(type) >= 16 && em_type_bits(type) <= 64; break;
-    case EM_OPERAND_VARIABLE: good &= integer && (em_type_bits(type) == 64 || (em_type_bits(type) == 32 && from->variable->space != EM_SPACE_GLOBAL)); break;
+    case EM_OPERAND_REGISTER: good &= (!from->negated || type == EM_PRED) && em_types_fit((em_type)from->type, type); break;
+    case EM_OPERAND_SPECIAL: good &= integer && (em_type_bits(type) == em_special_bits(from->special) || em_type_bits(type) == 16); break;
+    case EM_OPERAND_VARIABLE:
+        if (from->variable->space == EM_SPACE_PARAM && !function->entry) return wrong(module, instruction, "Illegal to take address of parameter");
+        if (from->variable->space == EM_SPACE_PARAM && !from->variable->listed) return wrong(module, instruction, "Illegal to take address of parameter");
+        good &= integer && (em_type_bits(type) == 64 || (em_type_bits(type) == 32 && from->variable->space != EM_SPACE_GLOBAL)); break;
     case EM_OPERAND_FUNCTION: good &= integer && em_type_bits(type) == 64; break;
     case EM_OPERAND_INTEGER: good &= em_type_class(type) != EM_CLASS_FLOAT || type == EM_F16 || type == EM_BF16 || type == EM_F16X2 || type == EM_BF16X2; break;
     case EM_OPERAND_FLOAT32: good &= type == EM_F32 || type == EM_B32 || type == EM_F64; break;
@@ -136,7 +142,6 @@ static bool move(em_module *module, const em_instruction *instruction) {
 }
 
 static bool registers_of(const em_operand *operand, uint32_t count, em_type type, bool target) {
-    if (count == 1 && operand->kind == EM_OPERAND_REGISTER) return em_types_fit((em_type)operand->type, type);
     if (operand->kind != EM_OPERAND_VECTOR || operand->count != count) return false;
     for (uint32_t k = 0; k < count; k++) {
         const em_operand *element = &operand->elements[k];
@@ -166,12 +171,12 @@ static bool matrix(em_module *module, const em_instruction *instruction) {
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         if (instruction->modifier[EM_GROUP_SHAPE] != shapes[k].shape || type[0] != shapes[k].d || type[1] != shapes[k].a) continue;
         bool bytes = type[1] == EM_S8 || type[1] == EM_U8;
-        if (type[3] != type[0] && !(em_type_class((em_type)type[0]) == EM_CLASS_FLOAT && type[1] == EM_F16)) break;
+        if (type[3] != type[0] || (em_has(instruction, EM_MOD_SATFINITE) && type[0] != EM_S32)) break;
         if (bytes ? type[2] != EM_S8 && type[2] != EM_U8 : type[2] != type[1]) break;
         if (module->version < shapes[k].ptx || module->target < shapes[k].sm) return wrong(module, instruction, "Newer .version or .target required");
         em_type ab = type[1] == EM_F64 ? EM_F64 : EM_B32;
         em_type d = type[0] == EM_F16 ? EM_B32 : (em_type)type[0], c = type[3] == EM_F16 ? EM_B32 : (em_type)type[3];
-        uint32_t d_count = shapes[k].registers[0], c_count = type[3] == type[0] ? d_count : type[3] == EM_F16 ? d_count / 2 : d_count * 2;
+        uint32_t d_count = shapes[k].registers[0], c_count = d_count;
         bool good = registers_of(&instruction->operands[0], d_count, d, true) && registers_of(&instruction->operands[1], shapes[k].registers[1], ab, false) &&
             registers_of(&instruction->operands[2], shapes[k].registers[2], ab, false) && registers_of(&instruction->operands[3], c_count, c, false);
         return good || wrong(module, instruction, "Arguments mismatch");
@@ -218,12 +223,23 @@ static bool call_fits(em_module *module, const em_instruction *instruction) {
     if (!call) return wrong(module, instruction, "Arguments mismatch");
     if (call->target.kind == EM_OPERAND_REGISTER) {
         if (em_type_bits((em_type)call->target.type) != 64) return wrong(module, instruction, "Arguments mismatch");
+        if (call->prototype && !call->prototype->defined) return wrong(module, instruction, "Unknown prototype");
         if (!call->prototype) return wrong(module, instruction, "Prototype or call targets required");
         return true;
     }
     if (call->target.kind != EM_OPERAND_FUNCTION || call->target.function->entry) return wrong(module, instruction, "Function name expected");
     if (!arguments_fit(call, &call->target.function->prototype)) return wrong(module, instruction, "Arguments do not match parameters");
     return true;
+}
+
+static bool barrier_number(em_module *module, const em_instruction *instruction, const em_operand *number) {
+    const em_operand *threads = number + 1;
+    bool counted = instruction->operand_count > 2 || instruction->operation == EM_OP_BAR || instruction->operation == EM_OP_BAR_ARRIVE;
+    if (counted && threads->kind == EM_OPERAND_INTEGER && threads->value % 32) return wrong(module, instruction, "Number of threads must be a multiple of the warp size");
+    if (instruction->operation == EM_OP_BAR_RED && instruction->modifier[EM_GROUP_BOOL] == EM_MOD_XOR) return wrong(module, instruction, "Illegal reduction operation");
+    if (number->kind != EM_OPERAND_INTEGER || (number->value >= 0 && number->value < 16)) return true;
+    em_error(module, instruction->line, "Barrier number '%lld' out of range, expected to be in range [0..15]", (long long)number->value);
+    return false;
 }
 
 bool em_check_meaning(em_module *module, em_function *function, em_instruction *instruction) {
@@ -235,16 +251,18 @@ bool em_check_meaning(em_module *module, em_function *function, em_instruction *
         if (operands[0].kind == EM_OPERAND_SINK && operands[1].kind != EM_OPERAND_REGISTER) return wrong(module, instruction, "Arguments mismatch");
         return compare(module, instruction, (em_type)type[0]);
     case EM_OP_CVT: return convert(module, instruction);
-    case EM_OP_MOV: return move(module, instruction);
+    case EM_OP_MOV: return move(module, function, instruction);
     case EM_OP_ATOM: return atomic(module, instruction, false);
     case EM_OP_RED: return atomic(module, instruction, true);
     case EM_OP_LD:
     case EM_OP_ST: return access(module, function, instruction);
     case EM_OP_MMA: return matrix(module, instruction);
     case EM_OP_LDMATRIX:
+        if (em_space_of(instruction->modifier[EM_GROUP_SPACE]) != EM_SPACE_SHARED && instruction->modifier[EM_GROUP_SPACE]) return wrong(module, instruction, "State space incorrect");
         if (instruction->modifier[EM_GROUP_SHAPE] != EM_MOD_M8N8 || !registers_of(&operands[0], matrices(instruction), EM_B32, true)) return wrong(module, instruction, "Arguments mismatch");
         return true;
     case EM_OP_STMATRIX:
+        if (em_space_of(instruction->modifier[EM_GROUP_SPACE]) != EM_SPACE_SHARED && instruction->modifier[EM_GROUP_SPACE]) return wrong(module, instruction, "State space incorrect");
         if (instruction->modifier[EM_GROUP_SHAPE] != EM_MOD_M8N8 || !registers_of(&operands[1], matrices(instruction), EM_B32, false)) return wrong(module, instruction, "Arguments mismatch");
         return true;
     case EM_OP_CVTA:
@@ -256,19 +274,31 @@ bool em_check_meaning(em_module *module, em_function *function, em_instruction *
         return true;
     case EM_OP_BRX:
         if (operands[1].kind != EM_OPERAND_LABEL) return wrong(module, instruction, "Label expected as argument 1");
+        if (!operands[1].label->defined) return wrong(module, instruction, "List of .branchtargets must come first");
         return true;
     case EM_OP_CALL: return call_fits(module, instruction);
     case EM_OP_LOP3:
-    case EM_OP_LOP3_BOOL: {
-        const em_operand *table = &operands[instruction->operation == EM_OP_LOP3 ? 4 : 5];
-        if (table->value < 0 || table->value > 255) return wrong(module, instruction, "Value out of range (0 to 255)");
+    case EM_OP_ISSPACEP: {
+        em_class class = em_type_class((em_type)operands[1].type);
+        bool integer = class == EM_CLASS_BITS || class == EM_CLASS_UNSIGNED || class == EM_CLASS_SIGNED;
+        if (operands[1].kind == EM_OPERAND_VARIABLE || (operands[1].kind == EM_OPERAND_REGISTER && integer && em_type_bits((em_type)operands[1].type) >= 32)) return true;
+        return wrong(module, instruction, "Arguments mismatch");
+    }
+    case EM_OP_ELECT:
+        if (operands[1].kind == EM_OPERAND_NONE) return wrong(module, instruction, "Predicate output expected");
+        return true;
+    case EM_OP_PREFETCH: {
+        em_space space = em_space_of(instruction->modifier[EM_GROUP_SPACE]);
+        if (space != EM_GENERIC && space != EM_SPACE_GLOBAL && space != EM_SPACE_LOCAL) return wrong(module, instruction, "State space incorrect");
         return true;
     }
+    case EM_OP_BAR:
+    case EM_OP_BAR_ARRIVE: return barrier_number(module, instruction, &operands[0]);
     case EM_OP_BAR_POPC:
     case EM_OP_BAR_RED: {
         const em_operand *last = &operands[instruction->operand_count - 1];
         if (last->kind != EM_OPERAND_REGISTER || last->type != EM_PRED) return wrong(module, instruction, "Arguments mismatch");
-        return true;
+        return barrier_number(module, instruction, &operands[1]);
     }
     case EM_OP_CP_ASYNC: {
         int64_t size = operands[2].kind == EM_OPERAND_INTEGER ? operands[2].value : 0;

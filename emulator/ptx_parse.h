@@ -53,6 +53,8 @@ em_symbol *em_symbol_here(em_parser *parser, const char *name, size_t length, em
 bool em_register_find(em_parser *parser, const char *name, size_t length, em_symbol **symbol, uint32_t *reg);
 bool em_scope_open(em_parser *parser);
 void em_scope_close(em_parser *parser); /* labels without definition move outwards */
+/* A list of targets or a prototype, which comes before its use: looked for outwards. */
+em_label *em_list_use(em_parser *parser, const char *name, size_t length);
 em_label *em_label_use(em_parser *parser, const char *name, size_t length);
 bool em_label_define(em_parser *parser, const em_token *token);
 

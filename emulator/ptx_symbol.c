@@ -128,6 +128,17 @@ static em_label *label_here(em_parser *parser, const char *name, size_t length) 
 
 em_label *em_label_use(em_parser *parser, const char *name, size_t length) { return label_here(parser, name, length); }
 
+em_label *em_list_use(em_parser *parser, const char *name, size_t length) {
+    em_label *found = NULL;
+    uint32_t depth = parser->depth;
+    for (; parser->depth > 0 && !found; parser->depth--) {
+        em_symbol *symbol = em_symbol_here(parser, name, length, EM_SYMBOL_LABEL);
+        if (symbol && (symbol->label->targets || symbol->label->prototype)) found = symbol->label;
+    }
+    parser->depth = depth;
+    return found ? found : em_label_use(parser, name, length);
+}
+
 bool em_label_define(em_parser *parser, const em_token *token) {
     em_label *label = label_here(parser, token->text, token->length);
     if (!label) return false;

@@ -39,6 +39,7 @@ static void operand_offsets(em_translation *t, const em_instruction *i, uint32_t
             continue;
         }
         em_type type = source_type(i, *letter);
+        if (i->operation == EM_OP_ISSPACEP && at == 1) type = em_type_bits((em_type)operand->type) == 32 ? EM_B32 : EM_B64;
         if (type) offsets[at] = em_source_offset(t, operand, type);
         else if (strchr("deDrR", *letter)) offsets[at] = em_target_offset(t, operand);
         else if (strchr("q|", *letter)) offsets[at] = operand->kind == EM_OPERAND_SINK ? 0 : em_target_offset(t, operand);
@@ -210,6 +211,7 @@ static bool move(em_translation *t, const em_instruction *i) {
     uint32_t d = em_register_offset(t, to->reg), a = em_source_offset(t, from, type);
     em_step *step = em_step_add(t, type == EM_B128 ? em_run_move128 : t->lanes->handlers[EM_OP_MOV][type]);
     step->d = d, step->a = a;
+    if (from->negated) step->imm = 2;
     return step->run || unsupported(t, i);
 }
 
@@ -242,13 +244,13 @@ static bool logic3(em_translation *t, const em_instruction *i, const uint32_t *o
     bool with = i->operation == EM_OP_LOP3_BOOL;
     em_step *step = plain(t, t->lanes->handlers[EM_OP_LOP3][EM_B32], offsets);
     if (!with) {
-        step->imm = (uint64_t)i->operands[4].value;
+        step->imm = (uint64_t)i->operands[4].value & 255;
         return true;
     }
     uint32_t *list = calloc(3, sizeof *list);
     if (!list) return !(t->failed = true);
     step->a = offsets[2], step->b = offsets[3], step->c = offsets[4];
-    step->imm = (uint64_t)i->operands[5].value;
+    step->imm = (uint64_t)i->operands[5].value & 255;
     list[0] = offsets[1] ? offsets[1] : em_place(t, 0);
     list[1] = offsets[6];
     list[2] = i->operands[6].negated ? EM_ALL : 0;
@@ -296,5 +298,6 @@ bool em_translate_instruction(em_translation *t, const em_instruction *i) {
     if (!step->run) return unsupported(t, i);
     step->mode = i->modifier[EM_GROUP_TEST] ? i->modifier[EM_GROUP_TEST] : i->modifier[EM_GROUP_PRMT];
     if (em_has(i, EM_MOD_CC)) step->flags |= EM_FLAG_CARRY_OUT;
+    for (uint32_t k = 1; i->type[0] == EM_PRED && k < i->operand_count; k++) step->imm |= (uint64_t)i->operands[k].negated << k;
     return true;
 }

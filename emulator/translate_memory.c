@@ -82,6 +82,7 @@ static bool space_step(em_translation *t, const em_instruction *i, const uint32_
     step->d = offsets[0], step->a = source;
     step->space = (uint8_t)em_space_of(i->modifier[EM_GROUP_SPACE]);
     step->d_bytes = (uint8_t)bytes;
+    if (i->operation == EM_OP_ISSPACEP) step->d_bytes = i->operands[1].kind == EM_OPERAND_REGISTER && em_type_bits((em_type)i->operands[1].type) == 32 ? 4 : 8;
     return true;
 }
 

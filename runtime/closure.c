@@ -119,6 +119,13 @@ static int32_t run(const qn__closure *self, void **arguments, char *memory) {
                          .kernel = &self->kernel,
                          .given = (qn__view *)(void *)(memory + self->given),
                          .error = *(void **)arguments[s->parameter_count + s->symbol_count]};
+    qn__device_call there;
+    if (self->loaded->device) {
+        there.where = NULL;
+        there.timed = false;
+        there.on_span = NULL;
+        call.frame.device = &there;
+    }
     memset(memory, 0, self->total);
     if (!fill_frame(self, arguments, &call, sizes, scalars)) {
         call.given = NULL;

@@ -319,21 +319,25 @@ static const char *code_of(qn__type type) {
     return "V2";
 }
 
-static void write_header(FILE *file, const qn__argument *argument) {
+size_t qn__npy_head(const qn__argument *argument, unsigned char head[QN__NPY_HEAD]) {
     qn__type type = (qn__type)argument->type;
-    char text[512];
+    char *text = (char *)head + 10;
+    const size_t room = QN__NPY_HEAD - 10;
     char order = qn__type_bytes(type) == 1 ? '|' : __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '<' : '>';
-    size_t length = (size_t)snprintf(text, sizeof text, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", order,
-                                     code_of(type));
+    size_t length = (size_t)snprintf(text, room, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", order, code_of(type));
     for (uint32_t d = 0; d < argument->rank; d++)
-        length += (size_t)snprintf(text + length, sizeof text - length, d ? ", %" PRId64 : "%" PRId64, argument->extent[d]);
-    length += (size_t)snprintf(text + length, sizeof text - length, argument->rank == 1 ? ",), }" : "), }");
+        length += (size_t)snprintf(text + length, room - length, d ? ", %" PRId64 : "%" PRId64, argument->extent[d]);
+    length += (size_t)snprintf(text + length, room - length, argument->rank == 1 ? ",), }" : "), }");
     size_t padded = (10 + length + 1 + 63) / 64 * 64 - 10; /* the data starts at a multiple of 64 */
     memset(text + length, ' ', padded - length);
     text[padded - 1] = '\n';
-    const unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)padded, (unsigned char)(padded >> 8)};
-    fwrite(start, 1, sizeof start, file);
-    fwrite(text, 1, padded, file);
+    memcpy(head, (const unsigned char[10]){0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)padded, (unsigned char)(padded >> 8)}, 10);
+    return 10 + padded;
+}
+
+static void write_header(FILE *file, const qn__argument *argument) {
+    unsigned char head[QN__NPY_HEAD];
+    fwrite(head, 1, qn__npy_head(argument, head), file);
 }
 
 /* Rows along the last dimension, through a buffer where they are not contiguous. */

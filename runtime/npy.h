@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { QN__NPY_MESSAGE = 200 };
+enum { QN__NPY_MESSAGE = 200, QN__NPY_HEAD = 576 };
 
 typedef struct qn__npy_header {
     qn__type type;
@@ -40,5 +40,34 @@ bool qn__npy_read(const char *path, qn__type expected, const qn__allocator *allo
 /* Writes an array (any strides) in C order as version 1 (bf16 as '<V2'); a scalar (rank 0, data NULL) from its bits.
  * The file appears under its name only when it is complete. */
 bool qn__npy_write(const char *path, const qn__argument *argument, char message[QN__NPY_MESSAGE]);
+
+/* The bytes in front of an array's data, as qn__npy_write writes them. Their number does not depend on the extent of an array of rank 1. */
+size_t qn__npy_head(const qn__argument *argument, unsigned char head[QN__NPY_HEAD]);
+
+/* ---- npy_parts.c: files that are larger than memory ---- */
+
+/* A file mapped for reading: argument->data points into it. *mapped is false, and nothing mapped, where the elements must be changed to be used (the other byte order,
+ * bool): such a file is to be read. */
+typedef struct qn__npy_map { void *start; size_t bytes; } qn__npy_map;
+bool qn__npy_map_file(const char *path, qn__type expected, qn__npy_map *map, qn__argument *argument, bool *mapped, char message[QN__NPY_MESSAGE]);
+/* Gives the pages of elements from .. to of the first dimension back (of all of it: where the array is not in C order). */
+void qn__npy_map_forget(const qn__npy_map *map, const qn__argument *argument, int64_t from, int64_t to);
+void qn__npy_unmap(qn__npy_map *map); /* a zeroed one is allowed */
+
+/* A file that is written piece by piece. It appears under its name only when it is complete. */
+typedef struct qn__npy_parts {
+    char *path, *partial;
+    int file;                /* -1: not open */
+    bool special;            /* a device: written where it is */
+    size_t head;             /* bytes in front of the data */
+    qn__argument whole;      /* type, rank, extents */
+} qn__npy_parts;
+
+/* An extent of -1 (of an array of rank 1) is not known yet: the array grows, and whole.extent[0] is to be set before the file is finished. */
+bool qn__npy_parts_open(qn__npy_parts *parts, const char *path, const qn__argument *whole, char message[QN__NPY_MESSAGE]);
+/* A piece with any strides, at `offset` along `dimension`. */
+bool qn__npy_parts_write(qn__npy_parts *parts, uint32_t dimension, int64_t offset, const qn__argument *piece, char message[QN__NPY_MESSAGE]);
+bool qn__npy_parts_finish(qn__npy_parts *parts, char message[QN__NPY_MESSAGE]);
+void qn__npy_parts_drop(qn__npy_parts *parts); /* removes what is not finished; a zeroed one is not allowed, a finished one is */
 
 #endif

@@ -150,6 +150,8 @@ static int32_t fail(const qn__raw_call *call, int32_t kind) {
     if (output)
         snprintf(error->message, sizeof error->message, "output %s: %" PRId64 " elements are needed, there is room for %" PRId64,
                  output->name, fault->index, fault->extent);
+    else if (kind == QN__FAULT_DEVICE && call->frame.device) /* only engines that set it raise this one */
+        snprintf(error->message, sizeof error->message, "%s", call->frame.device->text);
     else
         qn__fault_text(kind, fault, error->message, sizeof error->message);
     if (!fault->location || fault->location >= kernel->location_count) return (int32_t)error->status;

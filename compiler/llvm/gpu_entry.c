@@ -13,7 +13,7 @@ enum { GLOBAL = 1, NAME = 256, POINTER_ALIGNMENT = 16, LOCAL_BYTES = 1 << 16, PA
 /* ---- units ---- */
 
 void qn__unit_begin(qn__gpu *g, qn__unit *unit, const char *what, uint32_t location, uint32_t x, uint32_t y, uint32_t z) {
-    *unit = (qn__unit){.number = ++g->unit_count, .what = what, .block = {x, y, z}, .location = location};
+    *unit = (qn__unit){.number = ++g->unit_count, .what = what, .block = {x, y, z}, .per_thread = 1, .location = location};
 }
 
 static uint32_t argument(qn__gpu *g, qn__unit *unit, qn__unit_argument what) {
@@ -61,11 +61,15 @@ static void use_local(qn__gpu *g, qn__unit *unit, uint32_t local) {
     g->local_argument[local] = qn__unit_scratch(g, unit, g->local_scratch[local]);
 }
 
-typedef struct collecting { qn__gpu *g; qn__unit *unit; } collecting;
+typedef struct collecting { qn__gpu *g; qn__unit *unit; bool stage; } collecting;
 
 static void define(const qn__ir *ir, const qn__instr *instr, void *context) {
     collecting *c = context;
     bool outside = instr->op == QN__OP_PARAM || instr->op == QN__OP_SIZE;
+    if (instr->op == QN__OP_LOCAL_ZERO && c->stage) { /* declared in the stage: each point has one of its own */
+        c->g->local_in[instr->imm] = c->unit->number;
+        c->g->local_argument[instr->imm] = QN__NO_SLOT;
+    }
     for (uint32_t i = 0; i < instr->result_count && !outside; i++) c->g->defined_in[instr->first_result + i] = c->unit->number;
     for (uint32_t r = 0; r < instr->region_count; r++) {
         const qn__region *region = &ir->regions[instr->regions[r]];
@@ -87,14 +91,15 @@ static void capture(const qn__ir *ir, const qn__instr *instr, void *context) {
 }
 
 void qn__unit_region(qn__gpu *g, qn__unit *unit, qn__region_ref region) {
-    collecting c = {g, unit};
+    collecting c = {g, unit, true};
     for (uint32_t i = 0; i < g->ir->regions[region].param_count; i++) g->defined_in[g->ir->regions[region].first_param + i] = unit->number;
     qn__walk(g->ir, region, define, &c);
     qn__walk(g->ir, region, capture, &c);
 }
 
 void qn__unit_instr(qn__gpu *g, qn__unit *unit, const qn__instr *instr) {
-    collecting c = {g, unit};
+    bool stage = instr->op == QN__OP_PARALLEL || instr->op == QN__OP_REDUCE || instr->op == QN__OP_SCAN || instr->op == QN__OP_KEEP;
+    collecting c = {g, unit, stage};
     define(g->ir, instr, &c);
     for (uint32_t r = 0; r < instr->region_count; r++) qn__walk(g->ir, instr->regions[r], define, &c);
     capture(g->ir, instr, &c);
@@ -228,7 +233,7 @@ static void bind_arrays(qn__gpu *g, const qn__unit *unit) {
         base->data = qn__entry_argument(g, i);
         LLVMValueRef stride = NULL;
         for (uint32_t d = array->rank; d-- > 1;) {
-            LLVMValueRef extent = e->values[array->extent[d]];
+            LLVMValueRef extent = l_scalar(e, array->extent[d]);
             stride = stride ? LLVMBuildMul(e->builder, stride, extent, "") : extent;
             base->stride[d - 1] = stride;
         }
@@ -240,7 +245,7 @@ static void bind_locals(qn__gpu *g, const qn__unit *unit) {
     qn__emitter *e = g->e;
     memset(e->locals, 0, (size_t)g->ir->local_count * QN__WIDTHS * sizeof *e->locals);
     for (uint32_t i = 0; i < g->ir->local_count; i++)
-        if (g->local_in[i] == unit->number) e->locals[(size_t)i * QN__WIDTHS] = qn__entry_argument(g, g->local_argument[i]);
+        if (g->local_in[i] == unit->number && g->local_argument[i] != QN__NO_SLOT) e->locals[(size_t)i * QN__WIDTHS] = qn__entry_argument(g, g->local_argument[i]);
     e->local_bytes = 0;
 }
 

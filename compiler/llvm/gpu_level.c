@@ -87,7 +87,7 @@ static void emit_instructions(qn__gpu *g) {
         qn__emit_instr(g->e, instr);
         for (uint32_t r = 0; r < instr->result_count; r++) {
             qn__value v = instr->first_result + r;
-            if (g->outside_uses[v]) qn__write_slot(g, v, g->e->values[v], qn__level_device(g, v));
+            if (g->outside_uses[v]) qn__write_slot(g, v, l_scalar(g->e, v), qn__level_device(g, v));
         }
     }
 }
@@ -96,7 +96,7 @@ static void emit_instructions(qn__gpu *g) {
 static void emit_copies(qn__gpu *g) {
     const qn__pending *items = g->pending.items;
     for (uint32_t i = 0; i < g->pending.count; i++)
-        if (!items[i].instr) qn__write_slot(g, items[i].value, g->e->values[items[i].value], items[i].device_slot);
+        if (!items[i].instr) qn__write_slot(g, items[i].value, l_scalar(g->e, items[i].value), items[i].device_slot);
 }
 
 void qn__level_flush(qn__gpu *g) {

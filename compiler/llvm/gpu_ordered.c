@@ -9,7 +9,7 @@
  * into) is run by one thread in order: gpu_points.c. */
 #include "compiler/llvm/gpu_internal.h"
 
-enum { POINTS = 1 << 20, COMMIT_THREADS = 512, COMMIT_BLOCKS = 128, BUCKETS = 1024, FLAT_BLOCK = 256, WARP_BLOCK = 128, MAX_SITES = 16 };
+enum { POINTS = 1 << 20, COMMIT_THREADS = 512, COMMIT_BLOCKS = 64, BUCKETS = 1024, FLAT_BLOCK = 256, WARP_BLOCK = 128, MAX_SITES = 16 };
 
 typedef struct site {
     const qn__instr *instr;
@@ -228,8 +228,9 @@ static void launch_commits(qn__gpu *g, const qn__instr *instr, notes *n, uint32_
     if (!symbol) return;
     emit_commits(g, n, number, indices, values, notes_argument);
     qn__entry_end(g);
-    uint32_t one = qn__plan_constant(g, 1);
-    qn__plan_launch(g, &unit, symbol, qn__plan_constant(g, (uint64_t)COMMIT_THREADS * COMMIT_BLOCKS), one, one);
+    /* every block looks at all notes: more blocks pay when there are many */
+    uint32_t one = qn__plan_constant(g, 1), threads = qn__plan_binary(g, QN__OP_SHR, qn__plan_binary(g, QN__OP_ADD, count, qn__plan_constant(g, 7)), qn__plan_constant(g, 3));
+    qn__plan_launch(g, &unit, symbol, qn__plan_binary(g, QN__OP_MIN, threads, qn__plan_constant(g, (uint64_t)COMMIT_THREADS * COMMIT_BLOCKS)), one, one);
 }
 
 /* ---- the stage ---- */

@@ -197,7 +197,7 @@ void qn__gpu_in_order(qn__gpu *g, const qn__instr *instr) {
     qn__emit_instr(g->e, instr);
     for (uint32_t i = 0; i < instr->result_count; i++) {
         qn__value v = instr->first_result + i;
-        qn__write_slot(g, v, g->e->values[v], qn__level_device(g, v));
+        qn__write_slot(g, v, l_scalar(g->e, v), qn__level_device(g, v));
     }
     qn__entry_end(g);
     uint32_t one = qn__plan_constant(g, 1);

@@ -33,6 +33,25 @@ static void write_to(const scan *s, uint32_t i, LLVMValueRef buffer, LLVMValueRe
     l_store(e, l_to_memory(e, s->types[i], value), l_gep(e, l_memory_type(e, s->types[i]), buffer, index));
 }
 
+/* In shared memory every value has a word at least: lanes that share one would wait for each other. */
+static LLVMTypeRef word(const scan *s, uint32_t i) {
+    return qn__type_bits(s->types[i]) < 32 ? s->g->e->i32 : l_memory_type(s->g->e, s->types[i]);
+}
+
+static LLVMValueRef read_shared(const scan *s, uint32_t i, LLVMValueRef index) {
+    qn__emitter *e = s->g->e;
+    LLVMValueRef bits = l_load(e, word(s, i), l_gep(e, word(s, i), s->shared[i], index));
+    if (qn__type_bits(s->types[i]) < 32) bits = LLVMBuildTrunc(e->builder, bits, l_memory_type(e, s->types[i]), "");
+    return l_from_memory(e, s->types[i], bits);
+}
+
+static void write_shared(const scan *s, uint32_t i, LLVMValueRef index, LLVMValueRef value) {
+    qn__emitter *e = s->g->e;
+    value = l_to_memory(e, s->types[i], value);
+    if (qn__type_bits(s->types[i]) < 32) value = LLVMBuildZExt(e->builder, value, e->i32, "");
+    l_store(e, value, l_gep(e, word(s, i), s->shared[i], index));
+}
+
 static LLVMValueRef buffer_of(const scan *s, uint32_t i) { return qn__entry_argument(s->g, s->argument[i]); }
 
 static void combine(const scan *s, LLVMValueRef *a, LLVMValueRef *b, LLVMValueRef *out) {
@@ -68,7 +87,7 @@ static void term(const scan *s, LLVMValueRef at, LLVMValueRef iv) {
     for (uint32_t i = 0; i < s->count; i++) l_store(e, l_scalar(e, qn__yield_of(e->ir, s->instr->regions[0])->args[i]), s->value[i]);
     l_jump(e, g->leave);
     l_enter(e, g->leave);
-    for (uint32_t i = 0; i < s->count; i++) write_to(s, i, s->shared[i], place(s, at), slot(s, i, s->value[i]));
+    for (uint32_t i = 0; i < s->count; i++) write_shared(s, i, place(s, at), slot(s, i, s->value[i]));
     g->leave = outer;
 }
 
@@ -76,7 +95,7 @@ static void emit_element(const scan *s, LLVMValueRef at, LLVMValueRef iv) {
     qn__emitter *e = s->g->e;
     e->point.iv[0] = iv;
     l_set(e, qn__region_param(e->ir, s->instr->regions[2], 0), iv);
-    for (uint32_t i = 0; i < s->count; i++) l_set(e, qn__region_param(e->ir, s->instr->regions[2], 1 + i), read_from(s, i, s->shared[i], place(s, at)));
+    for (uint32_t i = 0; i < s->count; i++) l_set(e, qn__region_param(e->ir, s->instr->regions[2], 1 + i), read_shared(s, i, place(s, at)));
     qn__emit_region(e, s->instr->regions[2]);
 }
 
@@ -98,18 +117,18 @@ static void chain(const scan *s, LLVMValueRef length, bool elements) {
     bool exclusive = (s->instr->flags & QN__EXCLUSIVE) != 0;
     LLVMValueRef base = LLVMBuildMul(e->builder, lane64(s), l_i64(e, LINE), ""), now[QN__MAX_SCAN], carry[QN__MAX_SCAN], local[QN__MAX_SCAN], out[QN__MAX_SCAN];
     for (uint32_t i = 0; i < s->count; i++) {
-        now[i] = read_from(s, i, s->shared[i], base);
+        now[i] = read_shared(s, i, base);
         l_store(e, now[i], s->local[i]);
         carry[i] = slot(s, i, s->carry[i]);
         out[i] = carry[i];
     }
     if (elements && !exclusive) combine(s, carry, now, out);
-    for (uint32_t i = 0; i < s->count && elements; i++) write_to(s, i, s->shared[i], base, out[i]);
+    for (uint32_t i = 0; i < s->count && elements; i++) write_shared(s, i, base, out[i]);
     qn__loop loop;
     l_loop_begin(e, &loop, NULL, l_i64(e, 1), length);
     LLVMValueRef at = plus(s, base, loop.iv);
     for (uint32_t i = 0; i < s->count; i++) {
-        now[i] = read_from(s, i, s->shared[i], at);
+        now[i] = read_shared(s, i, at);
         local[i] = slot(s, i, s->local[i]);
         carry[i] = slot(s, i, s->carry[i]);
     }
@@ -118,7 +137,7 @@ static void chain(const scan *s, LLVMValueRef length, bool elements) {
     if (elements && !exclusive) combine(s, carry, local, out);
     for (uint32_t i = 0; i < s->count; i++) {
         l_store(e, local[i], s->local[i]);
-        if (elements) write_to(s, i, s->shared[i], at, out[i]);
+        if (elements) write_shared(s, i, at, out[i]);
     }
     l_loop_end(e, &loop, plus(s, loop.iv, l_i64(e, 1)));
 }
@@ -144,7 +163,7 @@ static void prepare(scan *s) {
     s->hi = l_scalar(e, s->instr->args[1]);
     LLVMValueRef warp = LLVMBuildLShr(e->builder, qn__register(s->g, "tid.x"), l_i64(e, 5), "");
     for (uint32_t i = 0; i < s->count; i++) {
-        LLVMTypeRef memory = l_memory_type(e, s->types[i]);
+        LLVMTypeRef memory = word(s, i);
         s->init[i] = l_scalar(e, s->instr->args[2 + i]);
         s->shared[i] = l_gep(e, memory, qn__shared(s->g, memory, s->warps * QN__WARP * LINE, "terms"), LLVMBuildMul(e->builder, warp, l_i64(e, QN__WARP * LINE), ""));
         s->value[i] = l_alloca(e, type_of(s, i));
@@ -267,7 +286,7 @@ void qn__gpu_scan(qn__gpu *g, const qn__instr *instr) {
     uint32_t scratch[QN__MAX_SCAN], bytes = 0;
     for (uint32_t i = 0; i < s.count && i < QN__MAX_SCAN; i++) {
         s.types[i] = qn__type_of(g->ir, instr->args[2 + i]);
-        bytes += qn__type_bytes(s.types[i]);
+        bytes += qn__type_bytes(s.types[i]) < 4 ? 4 : qn__type_bytes(s.types[i]);
     }
     s.warps = bytes ? SHARED / (bytes * QN__WARP * LINE) : 0;
     if (s.warps > MOST_WARPS) s.warps = MOST_WARPS;

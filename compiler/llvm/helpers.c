@@ -247,10 +247,13 @@ void l_loop_end(qn__emitter *e, qn__loop *loop, LLVMValueRef next) {
 
 bool l_varies(const qn__emitter *e, qn__value v) { return e->width > 1 && e->shapes[v].variance == QN__VARYING; }
 
-LLVMValueRef l_scalar(qn__emitter *e, qn__value v) { return e->values[v]; }
+/* Once the emission has failed, values are missing; what still uses one goes on with anything, since nothing comes of it. */
+static LLVMValueRef value_of(qn__emitter *e, qn__value v) { return e->values[v] ? e->values[v] : LLVMGetPoison(l_value_type(e, v)); }
+
+LLVMValueRef l_scalar(qn__emitter *e, qn__value v) { return value_of(e, v); }
 
 LLVMValueRef l_vector(qn__emitter *e, qn__value v) {
-    LLVMValueRef value = e->values[v];
+    LLVMValueRef value = value_of(e, v);
     if (e->width == 1 || e->shapes[v].variance == QN__VARYING) return value;
     LLVMValueRef splat = l_splat(e, value);
     if (e->shapes[v].variance == QN__UNIFORM) return splat;

@@ -87,7 +87,7 @@ typedef struct qn_allocator { /* alignment is a power of two, at least 16; NULL 
 } qn_allocator;
 
 typedef struct qn_context_options { /* zero-initialise, set what you need */
-    qn_engine engine;               /* AUTO: cpu */
+    qn_engine engine;               /* AUTO: cpu, beginning in the interpreter */
     const char *cpu;                /* LLVM's name of the processor; NULL: this machine's */
     const char *cpu_features;       /* such as "+avx2,-avx512f"; NULL: what the processor has */
     uint32_t device;                /* of engine CUDA: which, from 0 */
@@ -169,7 +169,7 @@ typedef struct qn_kernel qn_kernel;
 
 /* Which code of a kernel runs. AUTO where the engine (the kernel's or its context's) is AUTO, too: the kernel starts in the interpreter at
  * once, a thread of the context compiles it, and calls that begin after that run the compiled code; results are the same bits.
- * INTERP and NATIVE pin one; they are what engine INTERP and engine CPU have, which compile before qn_kernel_create returns. */
+ * INTERP and NATIVE pin one; they are what engine INTERP and engines CPU and CUDA have, which compile before qn_kernel_create returns. */
 typedef enum qn_tier { QN_TIER_AUTO, QN_TIER_INTERP, QN_TIER_NATIVE } qn_tier;
 typedef struct qn_kernel_options { /* zero-initialise */
     qn_engine engine;              /* AUTO: the context's */
@@ -204,6 +204,7 @@ qn_tier qn_kernel_tier(const qn_kernel *kernel); /* what a call would run now: I
  * - Returns a qn_status and fills in *error, unless error is NULL, when that is not QN_OK; else *error is left alone. QN_FAULT: as of qn_call.
  *   With too little room for ?m: QN_FAULT, with the number needed in error->index and in the int64_t. QN_RESOURCE: no memory for
  *   temporaries, which are the C library's, not the context's allocator's. It cannot be cancelled.
+ * - Of a kernel with engine CUDA it copies to the device and back, and returns QN_DEVICE when that fails; all pointers are the host's.
  * - The pointer is there at once, stays the same for the kernel's life, and dies with it: it leads to the interpreter until compiled code
  *   is there. Thread-safe and re-entrant; so is this function. NULL without memory or where the system allows no code to be made. */
 typedef void (*qn_function)(void);
@@ -218,7 +219,7 @@ typedef struct qn_parameter {
     const char *shape; /* "n, m+1", "?k", or "" */
 } qn_parameter;
 const char *qn_kernel_name(const qn_kernel *kernel);
-qn_engine qn_kernel_engine(const qn_kernel *kernel); /* INTERP or CPU, which is also that of a kernel with both tiers */
+qn_engine qn_kernel_engine(const qn_kernel *kernel); /* that it was compiled for: INTERP, CUDA or CPU, which is also that of a kernel with both tiers */
 size_t qn_kernel_input_count(const qn_kernel *kernel);  /* scalars, inputs and inouts, in written order */
 size_t qn_kernel_output_count(const qn_kernel *kernel); /* outputs, without inouts */
 qn_parameter qn_kernel_input(const qn_kernel *kernel, size_t index);
@@ -314,6 +315,40 @@ qn_status qn_event_then(qn_event *event, void (*callback)(void *user, qn_event *
 void qn_event_cancel(qn_event *event);
 /* Gives the handle back; the call goes on. */
 void qn_event_destroy(qn_event *event);
+
+/* ---- arrays that are larger than memory ---- */
+/* An output that comes in pieces. */
+typedef struct qn_stream_output {
+    size_t output;        /* its number */
+    const char *name;
+    qn_type type;
+    size_t rank;
+    const int64_t *shape; /* of the whole; -1 for a size that only the kernel knows, which the last call of finish tells */
+    size_t dimension;     /* along which the pieces follow each other */
+} qn_stream_output;
+
+typedef struct qn_stream_options { /* zero-initialise */
+    int64_t chunk;                 /* indices that a piece has along the streamed dimension; 0: as many as chunk_bytes allows */
+    uint64_t chunk_bytes;          /* what a piece takes of all streamed arrays together, about; 0: 64 MiB */
+    double deadline_ms;            /* as in qn_call_options */
+    const volatile int32_t *cancel;
+    /* Where streamed outputs go; all NULL: to arrays in memory, as in qn_call. A status other than QN_OK ends the call with it; *error is to be
+     * filled in then. Calls come from the calling thread, pieces of an output in order, without gaps. */
+    qn_status (*begin)(void *user, const qn_stream_output *output, qn_error *error);                              /* once, before its first piece */
+    qn_status (*write)(void *user, const qn_stream_output *output, int64_t offset, const DLTensor *piece, qn_error *error); /* offset: of the piece along the dimension */
+    qn_status (*finish)(void *user, const qn_stream_output *output, qn_error *error);                             /* once, after its last; shape is known. Not after a failure */
+    /* Indices from .. to of an input along its streamed dimension will not be read again in this pass. NULL: nobody wants to know. */
+    void (*consumed)(void *user, size_t input, size_t dimension, int64_t from, int64_t to);
+    void (*progress)(void *user, double share);    /* after each piece: 0 to 1. NULL: none */
+    void *user;
+} qn_stream_options;
+
+/* Runs the kernel piece by piece along one dimension of its arrays, with the same bits as qn_call; what must not be held in memory at once is not touched at once.
+ * Inputs are tensors in host memory, mapped files for example. With `write` set, streamed outputs go there and their entries in outputs must be and stay NULL; all other
+ * outputs, and without `write` all, are as in qn_call. inout arrays are updated in place. Outputs and inouts must not overlap other arguments. QN_USAGE, with a place, for kernels that cannot be streamed:
+ * `quern explain` says for which dimensions and why. A reduction along the streamed dimension makes pieces multiples of 4096 indices. options may be NULL. */
+qn_status qn_stream(qn_kernel *kernel, const DLTensor *const *inputs, size_t input_count, qn_array **outputs,
+                    size_t output_count, const qn_stream_options *options, qn_error *error);
 
 /* What one call does, counted by running it once in the interpreter (outputs are thrown away, inouts are restored). */
 typedef struct qn_counts {

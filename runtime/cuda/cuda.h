@@ -69,6 +69,8 @@ bool qn__cuda_zero(qn__cuda_device *device, uint64_t to, size_t bytes, qn__cuda_
 bool qn__cuda_copy_strided(qn__cuda_device *device, uint32_t rank, const int64_t *extents, uint32_t bytes, uint64_t to,
                            const int64_t *to_strides, uint64_t from, const int64_t *from_strides, qn__cuda_error *error);
 
+/* Whether a pointer that the caller says is of this device's memory is: a kernel that touched another would break the device for the process. False with *error. */
+bool qn__cuda_owns(qn__cuda_device *device, uint64_t address, qn__cuda_error *error);
 /* Pinned memory of the host, which the device reads and writes at full speed. NULL with *error. */
 void *qn__cuda_allocate_pinned(qn__cuda_device *device, size_t bytes, qn__cuda_error *error);
 void qn__cuda_release_pinned(qn__cuda_device *device, void *memory);

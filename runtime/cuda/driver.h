@@ -1,5 +1,5 @@
 /* The CUDA driver, opened at run time: one table of entry points (driver.def), own minimal declarations of its types.
- * Nothing links against libcuda. Only files of this folder include this. */
+ * Nothing links against libcuda. Only files of this folder include this, and bench/gpu, which measures the driver by itself. */
 #ifndef QN__CUDA_DRIVER_H
 #define QN__CUDA_DRIVER_H
 

@@ -83,7 +83,7 @@ bool qn__cuda_lane_allocate(qn__cuda_lane *lane, size_t bytes, uint64_t *address
     if (result == CU_SUCCESS) return true;
     *address = 0;
     char what[96];
-    snprintf(what, sizeof what, "the device has no %zu bytes of memory left", bytes);
+    snprintf(what, sizeof what, result == CU_OUT_OF_MEMORY ? "the device has no %zu bytes of memory left" : "%zu bytes cannot be allocated on the device", bytes);
     return qn__cuda_device_fail(lane->device, error, result, what);
 }
 

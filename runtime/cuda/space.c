@@ -54,3 +54,17 @@ void qn__cuda_release_pinned(qn__cuda_device *device, void *memory) {
     device->driver->cuMemFreeHost(memory);
     qn__cuda_leave(device);
 }
+
+bool qn__cuda_owns(qn__cuda_device *device, uint64_t address, qn__cuda_error *error) {
+    unsigned type = 0;
+    int ordinal = device->number;
+    if (!qn__cuda_enter(device, error)) return false;
+    const qn__cu_result result = device->driver->cuPointerGetAttribute(&type, CU_POINTER_MEMORY_TYPE, address);
+    if (result == CU_SUCCESS && device->driver->cuPointerGetAttribute(&ordinal, CU_POINTER_ORDINAL, address) != CU_SUCCESS) ordinal = device->number;
+    qn__cuda_leave(device);
+    if (qn__cuda_is_sticky(result)) return qn__cuda_device_fail(device, error, result, "the device failed");
+    if (result != CU_SUCCESS || (type != CU_MEMORY_DEVICE && type != CU_MEMORY_UNIFIED))
+        return qn__cuda_refuse(error, QN__CUDA_FINE, "its data pointer is not of a CUDA device's memory");
+    if (ordinal != device->number) return qn__cuda_refuse(error, QN__CUDA_FINE, "its data lies on cuda:%d, the kernel runs on cuda:%u", ordinal, device->ordinal);
+    return true;
+}

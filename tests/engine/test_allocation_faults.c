@@ -188,7 +188,7 @@ typedef struct world {
     qn_error error;
     qn_context *context;
     qn_module *module;
-    qn_kernel *kernels[3];
+    qn_kernel *kernels[4];
     qn_array *x, *y, *z;
     qn_event *event;
 } world;
@@ -204,8 +204,14 @@ static const char text[] =
     "    loop t in 0..steps {\n        b[i] = 0.5 * (u[i-1] + a[i])\n        swap(a, b)\n    }\n"
     "    v[i] = a[i]\n"
     "    total = sum(i: a[i])\n}\n"
-    "kernel hosted(x: f64[n]) -> y: f64[n] { y[i] = host(x[i]) }\n";
-static const char *const names[] = {"above", "smooth", "hosted"};
+    "kernel hosted(x: f64[n]) -> y: f64[n] { y[i] = host(x[i]) }\n"
+    "kernel centred(x: f64[n]) -> y: f64[n], mean: f64, h: i64[4] {\n"
+    "    mean = sum(i: x[i]) / f64(n)\n"
+    "    y[i] = x[i] - mean\n"
+    "    let c: i64[4]\n    c[i64(x[i]) % 4] += 1\n"
+    "    h[k] = c[k] + 1\n}\n";
+static const char *const names[] = {"above", "smooth", "hosted", "centred"};
+enum { KERNELS = sizeof names / sizeof *names };
 
 static double host(double x) { return x + 1; }
 
@@ -233,7 +239,7 @@ static qn_status compile(world *w) {
         if (status == QN_OK) status = qn_module_check(w->module, &w->error);
         if (status != QN_OK) return status;
     }
-    for (size_t i = 0; i < (w->kernel ? 1 : 3); i++) {
+    for (size_t i = 0; i < (w->kernel ? 1 : KERNELS); i++) {
         for (size_t k = 0; k < qn_module_kernel_count(w->module); k++)
             if (strcmp(qn_module_kernel_name(w->module, k), list[i]) == 0) options.type_argument_count = qn_module_kernel_generics(w->module, k);
         const qn_status status = qn_kernel_create(w->module, list[i], &options, &w->kernels[i], &w->error);
@@ -274,6 +280,25 @@ static qn_status call_all(world *w) {
     return status != QN_OK || ((double *)qn_array_tensor(w->z)->data)[9] == 10 ? status : QN_INTERNAL;
 }
 
+/* In pieces, to arrays in memory. */
+static qn_status stream_all(world *w) {
+    const DLTensor *inputs[] = {qn_array_tensor(w->x), &(DLTensor){.data = &(double){4.5}, .device = {kDLCPU, 0}, .dtype = qn_type_to_dlpack(QN_F64)}};
+    const qn_stream_options options = {.chunk = 3};
+    qn_array *kept = NULL, *outputs[3] = {NULL};
+    qn_status status = qn_stream(w->kernels[0], inputs, 2, &kept, 1, &options, &w->error);
+    if (status == QN_OK && (qn_array_tensor(kept)->shape[0] != 5 || ((double *)qn_array_tensor(kept)->data)[4] != 18)) status = QN_INTERNAL;
+    if (status != QN_OK && status != QN_INTERNAL && kept) status = QN_INTERNAL;
+    qn_array_destroy(kept);
+    if (status != QN_OK) return status;
+    status = qn_stream(w->kernels[3], inputs, 1, outputs, 3, &options, &w->error);
+    if (status == QN_OK && (((double *)qn_array_tensor(outputs[0])->data)[9] != 4.5 || ((int64_t *)qn_array_tensor(outputs[2])->data)[1] != 4)) status = QN_INTERNAL;
+    for (int i = 0; i < 3; i++) {
+        if (status != QN_OK && outputs[i]) status = QN_INTERNAL;
+        qn_array_destroy(outputs[i]);
+    }
+    return status;
+}
+
 static qn_status others(world *w) {
     if (w->cache[0]) {
         char *key = qn_kernel_cache_key(w->kernels[0]);
@@ -289,7 +314,7 @@ static void close_world(world *w) {
     qn_array_destroy(w->x);
     qn_array_destroy(w->y);
     qn_array_destroy(w->z);
-    for (int i = 0; i < 3; i++) qn_kernel_destroy(w->kernels[i]);
+    for (int i = 0; i < KERNELS; i++) qn_kernel_destroy(w->kernels[i]);
     qn_module_destroy(w->module);
     qn_context_destroy(w->context);
 }
@@ -298,6 +323,7 @@ static qn_status everything(world *w) {
     qn_status status = open_world(w);
     if (status == QN_OK) status = compile(w);
     if (status == QN_OK && !w->kernel) status = call_all(w);
+    if (status == QN_OK && !w->kernel) status = stream_all(w);
     if (status == QN_OK && !w->kernel) status = others(w);
     close_world(w);
     return status;

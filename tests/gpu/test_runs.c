@@ -59,6 +59,25 @@ Test(device_runs, a_fault_in_a_loop) {
                zeros_late);
 }
 
+static int64_t zero(int64_t i) { return i * 0; }
+
+/* The failing check reads what an earlier stage left in a device slot, which is written anew for every iteration. */
+Test(device_runs, a_fault_that_depends_on_a_reduction) {
+    gpu_driver(NULL);
+    same_fault("kernel f(x: i64[n]) -> y: i64[n] {\n    y[i] = x[i]\n    loop t in 0..20 {\n        y[i] = y[i] + 1\n        let s = sum(i: y[i])\n"
+               "        let part[i] = 1000 / (s - i - 1517 + y[i] * 0)\n        y[i] = y[i] + part[i] * 0\n    }\n}\n", 300, zero);
+}
+Test(device_runs, a_fault_in_nested_loops_with_carried_scalars) {
+    gpu_driver(NULL);
+    same_fault("kernel f(x: i64[n]) -> y: i64[n] {\n    y[i] = x[i]\n    loop a in 0..6 {\n        let b = sum(i: y[i]) + a\n        loop c in 0..5 {\n"
+               "            y[i] = y[i] + 1 + 100 / (b + c - i - 300) * 0\n        }\n    }\n}\n", 64, zero);
+}
+Test(device_runs, a_fault_after_buffers_of_other_sizes) {
+    gpu_driver(NULL);
+    same_fault("kernel f(x: i64[n]) -> y: i64[n] {\n    y[i] = x[i]\n    loop t in 0..9 {\n        let w = keep(i: y[i] + i where i % (t + 1) == 0)\n"
+               "        let s = sum(k: w[k])\n        y[i] = y[i] + 1000 / (s - i - 1700) * 0 + 1\n    }\n}\n", 100, zero);
+}
+
 /* ---- stopping ---- */
 
 static const char endless[] = "kernel spin(x: f32[n]) -> y: f32[n] {\n    y[i] = {\n        var v = x[i]\n        while v >= 0.0 { v = v * 0.5 + 1.0 }\n        v\n    }\n}\n";

@@ -8,6 +8,7 @@
 #include "compiler/llvm/orc.h"
 #include "ir/passes.h"
 #include "runtime/engine.h"
+#include "tests/support/random_ir.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -201,12 +202,16 @@ static void compare(const bench_run *x, const bench_run *y, int32_t kind_x, int3
     for (uint32_t i = 0; i < x->ir->array_count; i++) {
         size_t where = 0;
         uint64_t got = 0, wanted = 0;
+#ifdef ON_DEVICE
+        if (x->ir->arrays[i].kind == QN__ARRAY_TEMP) continue; /* stays there */
+#endif
         cr_assert(same_array(&x->ir->arrays[i], &x->buffers[i], &y->buffers[i], &where, &got, &wanted),
                   "%s: %s: %s[%zu] is %lx, not %lx", x->ir->name, what, x->ir->arrays[i].name, where, (unsigned long)got,
                   (unsigned long)wanted);
     }
 }
 
+#ifndef ON_DEVICE
 static qn__loader *loader(void) {
     static qn__loader *one;
     const char *message = NULL;
@@ -214,8 +219,42 @@ static qn__loader *loader(void) {
     cr_assert_not_null(one, "%s", message);
     return one;
 }
+#endif
+
+#ifdef ON_DEVICE
+
+/* test_llvm_device.c includes this file: all of it on a GPU, in place of the processor. */
+typedef struct native { qn__image image; qn__loaded loaded; char what[48]; } native;
+
+static void compile(const qn__ir *ir, uint32_t width, uint32_t level, const char *features, native *out) {
+    static const uint32_t targets[] = {90, 75, 80}; /* three ways to expand what hardware lacks; the emulator takes what its own SM can run */
+    (void)level, (void)features;
+    qn__cuda_error error;
+    const char *message = NULL;
+    qn__cuda_device *device = test_device();
+    const uint32_t most = qn__cuda_properties_of(device)->sm, wish = targets[width % 3];
+    const qn__gpu_options options = {.sm = wish < most ? wish : most, .verify = true};
+    snprintf(out->what, sizeof out->what, "cuda sm_%u", options.sm);
+    cr_assert(qn__gpu_emit(ir, &options, &out->image, &message), "%s: %s", ir->name, message);
+    cr_assert(qn__cuda_load(&out->loaded, &out->image, device, &error), "%s: %s", ir->name, error.text);
+}
+
+static int32_t run_native(const native *n, qn__frame *frame) {
+    qn__device_call call = {0};
+    frame->device = &call;
+    const int32_t kind = n->loaded.engine->run(&n->loaded, frame);
+    cr_assert_neq(kind, QN__FAULT_DEVICE, "%s", call.text);
+    return kind;
+}
+
+static void drop_native(native *n) { qn__kernel_unload(&n->loaded); }
+
+#else
 
 typedef struct native { qn__entry entry; void *handle; char what[48]; } native;
+
+static int32_t run_native(const native *n, qn__frame *frame) { return n->entry(frame); }
+static void drop_native(native *n) { loader()->unload(loader()->self, n->handle); }
 
 static void compile(const qn__ir *ir, uint32_t width, uint32_t level, const char *features, native *out) {
     qn__llvm_options options = {.width = width, .level = level, .verify = true};
@@ -227,6 +266,8 @@ static void compile(const qn__ir *ir, uint32_t width, uint32_t level, const char
     out->entry = loader()->load(loader()->self, &image, &out->handle, &message);
     cr_assert_not_null((void *)(uintptr_t)out->entry, "%s: %s: %s", ir->name, out->what, message);
 }
+
+#endif
 
 typedef struct subject { qn__arena *arena; qn__ir *ir; qn__image bytecode; native natives[8]; uint32_t count; } subject;
 
@@ -249,7 +290,7 @@ static void open_subject(subject *s, const char *text, bool widths) {
 }
 
 static void close_subject(subject *s) {
-    for (uint32_t i = 0; i < s->count; i++) loader()->unload(loader()->self, s->natives[i].handle);
+    for (uint32_t i = 0; i < s->count; i++) drop_native(&s->natives[i]);
     qn__arena_destroy(s->arena);
 }
 
@@ -262,7 +303,7 @@ static int32_t agree_with(subject *s, const setting *how, const int32_t *stop, v
         char what[96];
         snprintf(what, sizeof what, "%s n %ld", s->natives[i].what, (long)how->sizes[0]);
         set_up(&run, s->ir, how, stop, externs);
-        compare(&oracle, &run, wanted, s->natives[i].entry(&run.frame), what);
+        compare(&oracle, &run, wanted, run_native(&s->natives[i], &run.frame), what);
         tear_down(&run);
     }
     tear_down(&oracle);
@@ -685,6 +726,47 @@ Test(llvm_faults, cancelled, .timeout = 20) {
 
 /* ---- host functions ---- */
 
+/* ---- random kernels ---- */
+
+/* A local array that kernel level and stages use alike: the language makes none, and engines differ in who sees whose. */
+static bool shares_locals(const qn__ir *ir) {
+    for (qn__instr_ref ref = ir->regions[ir->body].first; ref; ref = ir->instrs[ref].next)
+        if (ir->instrs[ref].op == QN__OP_LOCAL_LOAD || ir->instrs[ref].op == QN__OP_LOCAL_STORE) return true;
+    return false;
+}
+
+static void random_kernels(uint64_t first, bool faults) {
+    const char *wish = getenv("QUERN_RANDOM_KERNELS");
+    for (uint64_t seed = first; seed < first + (wish ? strtoull(wish, NULL, 10) : 60); seed++) {
+        qn__arena *arena = qn__arena_create(0);
+        qn__text text = QN__TEXT_EMPTY;
+        qn__ir *ir = random_ir(arena, seed, faults);
+        char label[32];
+        snprintf(label, sizeof label, "random_%lu", (unsigned long)seed);
+        ir->name = label;
+        ir->arrays[5].kind = QN__ARRAY_INOUT; /* it is accumulated into before it is written */
+        const char *message = NULL;
+        if (seed & 1) cr_assert(qn__passes_run(ir, NULL, &message), "%s", message);
+        qn__ir_print(ir, &text);
+        if (!shares_locals(ir)) {
+            subject s;
+            open_subject(&s, qn__text_bytes(&text), false);
+            setting how = {.scalars = {seed % 17 - 5, UINT64_C(0x3ff4000000000000)}, .wild = seed % 3 == 0};
+            agree_with(&s, &how, NULL, NULL);
+            close_subject(&s);
+        }
+        qn__text_free(&text);
+        qn__arena_destroy(arena);
+    }
+}
+
+Test(llvm_random, sound_1, .timeout = 200) { random_kernels(1000, false); }
+Test(llvm_random, sound_2, .timeout = 200) { random_kernels(2000, false); }
+Test(llvm_random, faulty_1, .timeout = 200) { random_kernels(3000, true); }
+Test(llvm_random, faulty_2, .timeout = 200) { random_kernels(4000, true); }
+
+#ifndef ON_DEVICE /* what follows is the processor's alone */
+
 static double host_scaled(double x, int8_t k, bool negate) { return negate ? -x * k : x * k; }
 
 Test(llvm, host_functions) {
@@ -741,3 +823,5 @@ Test(llvm_text, forms) {
     qn__text_free(&out);
     close_subject(&s);
 }
+
+#endif

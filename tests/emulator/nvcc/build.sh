@@ -1,0 +1,11 @@
+#!/bin/sh
+# Compiles the kernels again: NVCC=.../nvcc sh build.sh. The PTX is checked in, since the tests must not need CUDA.
+set -eu
+cd "$(dirname "$0")"
+for source in *.cu; do
+    name=${source%.cu}
+    case $name in bfloat) arch=sm_90 ;; *) arch=sm_80 ;; esac
+    "${NVCC:-nvcc}" -ptx -arch=$arch -O3 -lineinfo "$source" -o "$name.ptx"
+    "${NVCC:-nvcc}" -ptx -arch=$arch -Xcicc -O0 "$source" -o "$name.O0.ptx"
+    sed -i 's|^\(\s*\.file\s*[0-9]*\s*"\)[^"]*/|\1|' "$name.ptx" "$name.O0.ptx" # no paths of this machine
+done
