@@ -18,6 +18,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* ThreadSanitizer cannot see into TBB: it is told that what the caller did happens before a participant begins, and what a participant did
+ * before the caller goes on, which is what qn__tbb_run promises. */
+#if defined __has_feature
+#if __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined __SANITIZE_THREAD__ || defined SANITIZED
+#include <sanitizer/tsan_interface.h>
+static void hand_off(void *region) { __tsan_release(region); }
+static void take_up(void *region) { __tsan_acquire(region); }
+#else
+static void hand_off(void *region) { (void)region; }
+static void take_up(void *region) { (void)region; }
+#endif
+
 enum {
     EVEN_CLAIMS = 8,       /* claims of a participant where parts take equally long: what a thread that was interrupted leaves, others take */
     UNEVEN_CLAIMS = 64,    /* else: the last claims are what keeps a thread waiting at the end */
@@ -196,8 +212,7 @@ static void note_fault(region *r, int64_t part, int32_t kind, const qn__fault *f
     pthread_mutex_unlock(&r->lock);
 }
 
-static void participate(void *context) {
-    region *r = context;
+static void work(region *r) {
     const uint32_t number = atomic_fetch_add(&r->arrived, 1);
     qn__frame own = *r->frame;
     bool begun = false;
@@ -239,15 +254,23 @@ static bool plan(const qn__threads *threads, region *r, double operations) {
     return true;
 }
 
+static void participate(void *context) {
+    take_up(context);
+    work(context);
+    hand_off(context);
+}
+
 static void run_region(region *r) {
     atomic_init(&r->next, 0);
     atomic_init(&r->failed, INT64_MAX);
     atomic_init(&r->arrived, 0);
     pthread_mutex_init(&r->lock, NULL);
-    if (!qn__tbb_run(participate, r, r->participants)) {
-        /* alone; whoever came has left */
+    hand_off(r);
+    const bool complete = qn__tbb_run(participate, r, r->participants);
+    take_up(r);
+    if (!complete) { /* alone; whoever came has left */
         atomic_store(&r->arrived, 0);
-        participate(r);
+        work(r);
     }
     pthread_mutex_destroy(&r->lock);
 }

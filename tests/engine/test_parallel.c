@@ -369,8 +369,17 @@ static void forks(void) {
     printf("forks: done\n");
 }
 
+#ifdef __has_feature
+#if __has_feature(thread_sanitizer)
+#define QN_THREAD_SANITIZER 1
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+#define QN_THREAD_SANITIZER 1
+#endif
+
 int main(void) {
-#if !defined __SANITIZE_THREAD__ && !defined __SANITIZE_ADDRESS__
+#ifndef QN_SANITIZED
     lazy();
 #endif
     for (int s = 0; s < SETTINGS; s++) settings[s] = make_setting(counts[s]);
@@ -378,7 +387,7 @@ int main(void) {
     stops();
     callers();
     nesting();
-#ifndef __SANITIZE_THREAD__ /* it does not follow threads of a forked child */
+#ifndef QN_THREAD_SANITIZER /* it does not follow threads of a forked child */
     forks();
 #endif
     for (int s = 0; s < SETTINGS; s++) {

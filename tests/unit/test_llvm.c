@@ -149,7 +149,7 @@ static void set_up(bench_run *run, const qn__ir *ir, const setting *s, const int
     memcpy(run->sizes, s->sizes, sizeof run->sizes);
     memcpy(run->scalars, s->scalars, sizeof run->scalars);
     run->frame = (qn__frame){.scalars = run->scalars, .sizes = run->sizes, .views = run->views, .externs = externs,
-                             .stop = stop ? stop : no_stop, .services = &services, .runtime = run};
+                             .stop = stop ? stop : no_stop, .services = &services, .end = INT64_MAX, .runtime = run};
     state = 12345;
     for (uint32_t i = 0; i < ir->array_count; i++) {
         const qn__array *a = &ir->arrays[i];
