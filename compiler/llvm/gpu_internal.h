@@ -53,6 +53,7 @@ typedef struct qn__gpu {
     /* The plan that is being made. The head (constants, parameters, sizes) comes before the steps. */
     qn__growing head, steps, operands, entries;
     uint32_t slot_count, device_slot_count, scratch_count;
+    uint32_t joined;               /* the last step that others jump to */
     uint32_t zero;                 /* a slot with 0 */
 
     /* By value. */
