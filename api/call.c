@@ -238,7 +238,9 @@ static qn_status call_with(qn_kernel *kernel, qn__argument *arguments, const DLT
         return qn__error(error, QN_USAGE, "options->outputs: the kernel runs on %s, its outputs lie there or on the host", loaded->device ? "a CUDA device" : "the host");
     const qn_status status = gather(s, inputs, outputs, loaded, wanted == kDLCUDA, arguments, error);
     if (status != QN_OK) return status;
-    qn__call_options run = {.allocator = &context->allocator, .externs = kernel->externs};
+    qn__threads threads = context->threads;
+    if (options && options->threads && options->threads < threads.count) threads.count = options->threads;
+    qn__call_options run = {.allocator = &context->allocator, .externs = kernel->externs, .threads = &threads};
     if (options) run.cancel = options->cancel;
     if (options && options->deadline_ms > 0) {
         const double nanoseconds = options->deadline_ms * 1e6;
@@ -275,7 +277,7 @@ qn_status qn_call(qn_kernel *kernel, const DLTensor *const *inputs, size_t input
         return qn__error(error, QN_USAGE, "%s has %u outputs, room for %zu was given", s->name, expected, output_count);
     qn__no_error(error);
     qn_status quick;
-    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0) && !options->profile && !options->on_span && !options->outputs)) &&
+    if (kernel->quick && (!options || (!options->cancel && !(options->deadline_ms > 0) && !options->threads && !options->profile && !options->on_span && !options->outputs)) &&
         qn__quick_call(kernel, inputs, outputs, error, &quick))
         return quick;
     bool device_failed;

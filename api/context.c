@@ -4,6 +4,7 @@
 #include "compiler/bytecode.h"
 #include "compiler/llvm/emit.h"
 #include "compiler/llvm/orc.h"
+#include "ir/cost.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,8 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
     c->cpu = given.cpu ? strdup(given.cpu) : NULL;
     c->cpu_features = given.cpu_features ? strdup(given.cpu_features) : NULL;
     c->cache_folder = given.cache_folder ? strdup(given.cache_folder) : NULL;
+    c->threads = (qn__threads){qn__threads_wanted(given.threads),
+                               given.thread_operations == 1 ? 0 : given.thread_operations ? (double)given.thread_operations : QN__COST_WORTH};
     atomic_init(&c->references, 1);
     if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) ||
         pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_mutex_init(&c->counting, NULL) != 0 || pthread_mutex_init(&c->measuring, NULL) != 0 ||
@@ -98,6 +101,8 @@ void qn__context_release(qn_context *context) {
     qn__cache_close(context->cache);
     free(context);
 }
+
+uint32_t qn_context_threads(const qn_context *context) { return context->threads.count; }
 
 void qn_context_destroy(qn_context *context) {
     if (context) qn__context_release(context);

@@ -10,6 +10,7 @@
 #include "runtime/engine.h"
 #include "runtime/profile.h"
 #include "runtime/raw.h"
+#include "runtime/threads.h"
 
 #include <pthread.h>
 #include <quern/quern.h>
@@ -35,6 +36,7 @@ struct qn_context {
     qn_context_options options;
     char *cpu, *cpu_features, *cache_folder; /* own copies */
     qn__allocator allocator;
+    qn__threads threads;           /* that may work on a stage of a call */
     pthread_mutex_t mutex;         /* guards loader */
     qn__loader *loader;            /* made with the first native kernel */
     qn__profile *profile;          /* NULL: not profiled */

@@ -138,7 +138,7 @@ static bool measure_with(const bench *b, const qn__cuda_properties *device, qn_m
 static qn_status measure(const qn_context *context, const qn__cuda_properties *device, qn_machine *m, qn_error *error) {
     qn_error own;
     bench b = {.error = error ? error : &own};
-    const qn_context_options options = {.device = context->options.device, .cache_folder = ""};
+    const qn_context_options options = {.device = context->options.device, .cache_folder = "", .threads = context->threads.count};
     qn_status status = qn_context_create(&options, &b.context, b.error);
     if (status == QN_OK) status = qn_module_from_source(b.context, "machine.qn", source, sizeof source - 1, &b.module, b.error);
     if (status == QN_OK && !measure_with(&b, device, m)) status = b.error->status ? b.error->status : QN_RESOURCE;
@@ -155,7 +155,7 @@ static bool head_of(const qn_context *context, const qn__cuda_properties *device
     qn__text_format(head, "quern %s machine\ndevice %s sm_%u %llu %u\ndriver %d %s\nprocessor ", qn_version(), device->name, device->sm,
                     (unsigned long long)device->memory_bytes, device->processors, facts.driver_version, facts.library);
     const bool ok = qn__llvm_describe(NULL, head);
-    qn__text_add_char(head, '\n');
+    qn__text_format(head, " threads %u\n", context->threads.count);
     return ok && !head->failed;
 }
 

@@ -158,6 +158,7 @@ bool qn__quick_call(const qn_kernel *kernel, const DLTensor *const *inputs, qn_a
     call.frame.externs = kernel->externs;
     call.frame.stop = &never;
     call.frame.services = qn__raw_services()->services;
+    qn__frame_threads(&call.frame, &kernel->module->context->threads);
     call.frame.runtime = &call;
     const int32_t kind = loaded->engine->run(loaded, &call.frame);
     *status = QN_OK;

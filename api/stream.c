@@ -54,6 +54,11 @@ qn_status qn__stream_append(qn__streaming *s, uint32_t number, qn__argument *pie
     return QN_OK;
 }
 
+qn_status qn__stream_told(qn__streaming *s, const qn__streamed *array, qn_status status) {
+    if (status == QN_OK || s->error->status == status) return status;
+    return qn__error(s->error, status, "output '%s' was refused by its receiver", array->output.name);
+}
+
 /* --- how to cut ---------------------------------------------------------------------------------------------------- */
 
 /* Bytes of a parameter's array but for dimension `without`; -1: for none. As a float, since nothing here may overflow. */
@@ -166,7 +171,7 @@ static qn_status open_output(qn__streaming *s, uint32_t i) {
     if (kept) array->shape[0] = array->sink ? -1 : 0;
     if (array->sink) {
         qn__no_error(s->error);
-        const qn_status status = s->options.begin ? s->options.begin(s->options.user, &array->output, s->error) : QN_OK;
+        const qn_status status = s->options.begin ? qn__stream_told(s, array, s->options.begin(s->options.user, &array->output, s->error)) : QN_OK;
         array->begun = status == QN_OK;
         if (kept) array->shape[0] = 0;
         return status;
@@ -241,7 +246,7 @@ static qn_status finish_sinks(qn__streaming *s, qn_status status) {
     for (uint32_t i = sig->input_count; status == QN_OK && s->options.finish && i < sig->parameter_count; i++) {
         qn__streamed *array = &s->arrays[sig->parameters[i].index];
         qn__no_error(s->error);
-        if (array->begun) status = s->options.finish(s->options.user, &array->output, s->error);
+        if (array->begun) status = qn__stream_told(s, array, s->options.finish(s->options.user, &array->output, s->error));
     }
     return status;
 }
@@ -319,6 +324,8 @@ qn_status qn_stream(qn_kernel *kernel, const DLTensor *const *inputs, size_t inp
         return qn__error(error, QN_USAGE, "%s takes %u inputs, %zu were given", sig->name, sig->input_count, input_count);
     if (output_count != expected || (output_count > 0 && !outputs))
         return qn__error(error, QN_USAGE, "%s has %u outputs, room for %zu was given", sig->name, expected, output_count);
+    qn_error own;
+    if (!error) error = &own; /* callbacks write to it */
     const qn_stream_options given = options ? *options : (qn_stream_options){0};
     if (given.chunk < 0) return qn__error(error, QN_USAGE, "qn_stream: a chunk of %" PRId64 " indices", given.chunk);
     qn__streaming s = {.kernel = kernel, .signature = sig, .options = given, .error = error, .row = qn__engine_row_of(kernel->engine)};

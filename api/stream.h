@@ -77,6 +77,8 @@ qn_status qn__stream_run(qn__streaming *s);
 
 /* stream.c. Memory for a whole array, of the context's allocator; what it had is freed. A kept output grows by a piece. */
 qn_status qn__stream_memory(qn__streaming *s, qn__argument *whole, qn__type type, uint32_t rank, const int64_t *extents);
+/* The status of a callback, with a message where it left none. */
+qn_status qn__stream_told(qn__streaming *s, const qn__streamed *array, qn_status status);
 qn_status qn__stream_append(qn__streaming *s, uint32_t array, qn__argument *piece);
 
 #endif

@@ -178,7 +178,7 @@ static qn_status to_sink(running *r, uint32_t array, int64_t offset, qn__argumen
     const DLTensor tensor = {.data = piece->data, .device = {kDLCPU, 0}, .ndim = piece->rank, .dtype = qn_type_to_dlpack((qn_type)piece->type),
                              .shape = shape, .strides = strides};
     qn__no_error(s->error);
-    return o->write(o->user, &s->arrays[array].output, offset, &tensor, s->error);
+    return qn__stream_told(s, &s->arrays[array], o->write(o->user, &s->arrays[array].output, offset, &tensor, s->error));
 }
 
 static qn_status deliver_cut(running *r, uint32_t i) {

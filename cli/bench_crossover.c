@@ -20,7 +20,7 @@ static const double ENOUGH_MS = 100, TOO_LONG_MS = 2000;
 typedef struct curve {
     char name[48];
     qn_engine engine;
-    uint32_t device;
+    uint32_t device, threads;                             /* threads that may work on a call */
     bool resident;                                        /* the arrays lie on the device: no copies */
     double median[CLI_MAX_SIZES], minimum[CLI_MAX_SIZES]; /* ms; NaN: not measured */
     uint64_t ended;                                       /* the last size measured when larger ones were left out, else 0 */
@@ -58,6 +58,7 @@ static int measure_point(const crossover *c, const cli_options *options, curve *
     int status = cli_prepare(&call, options, v->engine, v->device);
     if (status == QN_OK) status = cli_bench_begin(&b, options, call.kernel, call.input_list, call.input_count);
     if (status == QN_OK && v->resident) status = cli_bench_to_device(&b, call.context, v->device);
+    if (status == QN_OK) v->threads = v->engine == QN_ENGINE_CPU ? qn_context_threads(call.context) : 1;
     cli_pool_keep(c->pool, b.existential);
     if (status == QN_OK) status = cli_bench_once(&b, &first_ms);
     if (status == QN_OK) status = cli_bench_results(&b, results);
@@ -179,7 +180,7 @@ static void print_json(qn__text *out, const crossover *c) {
     for (size_t k = 0; k < c->size_count; k++) qn__text_format(out, "%s%" PRIu64, k ? ", " : "", c->sizes[k]);
     qn__text_add_string(out, "], \"series\": [");
     for (size_t i = 0; i < c->curve_count; i++) {
-        qn__text_format(out, "%s{\"name\": \"%s\", \"engine\": \"%s\", \"threads\": 1, \"copies\": %s", i ? ",\n " : "\n ", c->curves[i].name, cli_engine_name(c->curves[i].engine),
+        qn__text_format(out, "%s{\"name\": \"%s\", \"engine\": \"%s\", \"threads\": %u, \"copies\": %s", i ? ",\n " : "\n ", c->curves[i].name, cli_engine_name(c->curves[i].engine), c->curves[i].threads,
                         c->curves[i].engine == QN_ENGINE_CUDA && !c->curves[i].resident ? "true" : "false");
         json_times(out, "median_ms", c->curves[i].median, c->size_count);
         json_times(out, "min_ms", c->curves[i].minimum, c->size_count);

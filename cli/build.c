@@ -66,11 +66,11 @@ static int add_kernel(library *l, const char *name) {
     qn__text_add_char(&l->header, '\n');
     qn__prototype_print(l->source.compiled->ir->signature, symbol, &l->header);
     if (l->options->cpu || l->options->features) {
-        const qn__llvm_options target = {.cpu = l->options->cpu, .features = l->options->features, .width = l->options->width, .level = 1};
+        const qn__llvm_options target = {.cpu = l->options->cpu, .features = l->options->features, .width = l->options->width, .level = 1, .serial = true};
         return add_object(l, &target, "");
     }
     for (size_t g = 0; status == QN_OK && g < GENERATIONS; g++) {
-        const qn__llvm_options target = {.cpu = generations[g].cpu, .width = l->options->width, .level = 1, .suffix = generations[g].variant.suffix};
+        const qn__llvm_options target = {.cpu = generations[g].cpu, .width = l->options->width, .level = 1, .serial = true, .suffix = generations[g].variant.suffix};
         status = add_object(l, &target, generations[g].variant.suffix);
     }
     return status;

@@ -42,7 +42,7 @@ int cli_open(cli_call *call, const cli_options *options, void (*on_diagnostic)(v
     if (!options->file) return cli_fail(QN_USAGE, "a source file is expected: FILE.qn");
     if (options->file_count > 1)
         return cli_fail(QN_USAGE, "one source file is expected, found also '%s' (an input is written NAME=VALUE)", options->files[1]);
-    const qn_context_options given = {.cpu = options->cpu, .debug = options->debug, .profile = options->perf, .cache_folder = options->no_cache ? "" : NULL, .cpu_features = options->features, .vector_width = options->width, .device = call->device, .fallback = options->fallback,
+    const qn_context_options given = {.cpu = options->cpu, .debug = options->debug, .profile = options->perf, .cache_folder = options->no_cache ? "" : NULL, .cpu_features = options->features, .vector_width = options->width, .threads = options->thread_count, .device = call->device, .fallback = options->fallback,
                                       .colour = cli_colour(options), .allocator = options->allocator,
                                       .on_diagnostic = on_diagnostic ? on_diagnostic : print_diagnostic,
                                       .user = on_diagnostic ? user : &call->printed};

@@ -63,7 +63,7 @@ void cli_explain_engines(cli_call *call, qn__text *out) {
     add(out, "  this call: %.4g operations, %.4g MB read and written by stages", e.operations, e.bytes * 1e-6);
     add(out, ", %.4g stages, %.4g MB to copy to the device and back", e.launches, e.copied_bytes * 1e-6);
     qn__text_add_string(out, e.guessed ? "; a guess: loops or sizes depend on data\n" : "\n");
-    add(out, "  cpu:  %.4g ms expected on one thread", e.cpu_ms, 0);
+    add(out, "  cpu:  %.4g ms expected on %.0f threads", e.cpu_ms, (double)qn_context_threads(call->context));
     add(out, " (%.3g ns an operation, %.3g ns a byte)\n", m.cpu_operation_ns, m.cpu_byte_ns);
     add(out, "  cuda: %.4g ms expected, %.4g ms with arrays that stay on the device\n", e.cuda_ms, e.cuda_resident_ms);
     add(out, "        a call %.3g us, a further stage %.3g us,", m.device_call_us, m.device_launch_us);

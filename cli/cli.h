@@ -31,6 +31,7 @@ typedef struct cli_options {
     size_t input_count;
     cli_pair *outputs;  /* -o [NAME=]FILE */
     size_t output_count;
+    uint32_t thread_count; /* of the context; 0: its default. Of --threads, or set by a command that takes a list */
     qn_allocator allocator; /* for the context's arrays; set by a command, not by the command line */
 } cli_options;
 
@@ -45,6 +46,10 @@ void cli_options_free(cli_options *options);
 #define X(name, function, arguments, what, notes) int function(int argc, char **argv);
 #include "cli/benches.def"
 #undef X
+
+/* The numbers of --threads; *count is 0 when it is not given. Status, after reporting. */
+enum { CLI_MAX_THREAD_COUNTS = 8 };
+int cli_thread_counts(const cli_options *options, uint32_t counts[CLI_MAX_THREAD_COUNTS], size_t *count);
 
 /* Whether the list, words with blanks between them, has the word. */
 bool cli_word_in(const char *list, const char *word);

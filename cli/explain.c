@@ -1,5 +1,6 @@
 /* quern explain: what each stage of a kernel became, which run-time checks were proved away, which remain and why. */
 #include "cli/compile.h"
+#include "ir/cost.h"
 #include "ir/passes.h"
 #include "ir/stream.h"
 
@@ -36,6 +37,17 @@ static void count_region(const qn__ir *ir, qn__region_ref region, tally *t) {
         t->branches += in->op == QN__OP_IF;
         for (uint32_t r = 0; r < in->region_count; r++) count_region(ir, in->regions[r], t);
     }
+}
+
+/* Whether threads may share the stage's work, and from how many points on they do. */
+static void threads_of(walker *w, const qn__instr *in) {
+    const char *serial = qn__stage_serial(w->ir, in);
+    if (serial) {
+        qn__text_format(w->out, ", on one thread: %s", serial);
+        return;
+    }
+    const double cost = qn__cost_region(w->ir, in->regions[0]);
+    qn__text_format(w->out, ", threads from about %.0f points on", QN__COST_WORTH / (cost > 1 ? cost : 1));
 }
 
 static void names(walker *w, const char *what, uint64_t set) {
@@ -87,6 +99,7 @@ static void walk(walker *w, qn__region_ref region, int depth) {
             if (t.loops) qn__text_format(w->out, ", %u inner loop%s", t.loops, t.loops == 1 ? "" : "s");
             if (t.reduces && in->op == QN__OP_PARALLEL) qn__text_format(w->out, ", %u inner reduction%s in lanes", t.reduces, t.reduces == 1 ? "" : "s");
             if (t.branches) qn__text_format(w->out, ", %u branch%s", t.branches, t.branches == 1 ? "" : "es");
+            threads_of(w, in);
             qn__text_format(w->out, t.checks ? ", %u run-time check%s" : ", no run-time checks", t.checks, t.checks == 1 ? "" : "s");
             if (t.ordered) qn__text_add_string(w->out, ", accumulates in the order of its points (a GPU collects them in parallel, then adds one after the other)");
             names(w, "reads", t.reads);

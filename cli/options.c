@@ -134,6 +134,31 @@ static bool positional(cli_options *options, char *argument) {
     return options->file || set_file(options, argument);
 }
 
+int cli_thread_counts(const cli_options *options, uint32_t counts[CLI_MAX_THREAD_COUNTS], size_t *count) {
+    *count = 0;
+    for (const char *at = options->threads; at && *at;) {
+        char *end = NULL;
+        const unsigned long value = isdigit((unsigned char)*at) ? strtoul(at, &end, 10) : 0;
+        if (!end || value == 0 || value > 1024 || (*end && *end != ','))
+            return cli_fail(QN_USAGE, "--threads takes numbers from 1 to 1024, with commas, found '%s'", options->threads);
+        if (*count == CLI_MAX_THREAD_COUNTS) return cli_fail(QN_USAGE, "--threads: at most %d numbers", CLI_MAX_THREAD_COUNTS);
+        counts[(*count)++] = (uint32_t)value;
+        at = end + (*end == ',');
+    }
+    return options->threads && *count == 0 ? cli_fail(QN_USAGE, "--threads is empty") : QN_OK;
+}
+
+/* The one number that a command other than bench takes. */
+static bool one_thread_count(cli_options *options, const char *command) {
+    uint32_t counts[CLI_MAX_THREAD_COUNTS];
+    size_t count;
+    if (cli_thread_counts(options, counts, &count) != QN_OK) return false;
+    if (count == 1) options->thread_count = counts[0];
+    if (count < 2 || strcmp(command, "bench") == 0) return true;
+    cli_fail(QN_USAGE, "quern %s takes one number of threads, found '%s'", command, options->threads);
+    return false;
+}
+
 bool cli_parse(cli_options *options, const char *command, int argc, char **argv) {
     *options = (cli_options){0};
     const size_t room = (size_t)argc + 1;
@@ -161,7 +186,7 @@ bool cli_parse(cli_options *options, const char *command, int argc, char **argv)
             return false;
         }
     }
-    return true;
+    return one_thread_count(options, command);
 }
 
 void cli_options_free(cli_options *options) {

@@ -36,8 +36,8 @@ if(TARGET quern)
         DEPENDS ${QN_LAYERS} ${PROJECT_BINARY_DIR}/install/libquern.mri VERBATIM COMMENT "Joining libquern.a")
     add_custom_target(quern_archive ALL DEPENDS ${qn_bundle})
 
-    # libffi and whatever else the layers' own CMakeLists name, then LLVM.
-    set(QN_PRIVATE_LIBRARIES_LIST -lffi ${QN_LLVM_LIBRARIES} -pthread)
+    # libffi, TBB and whatever else the layers' own CMakeLists name, then LLVM.
+    set(QN_PRIVATE_LIBRARIES_LIST -lffi -ltbb ${QN_LLVM_LIBRARIES} -pthread)
     string(REPLACE ";" " " QN_PRIVATE_LIBRARIES "${QN_PRIVATE_LIBRARIES_LIST}")
 
     install(FILES include/quern/quern.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/quern)

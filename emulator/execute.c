@@ -191,6 +191,24 @@ static bool run_some(em_worker *worker, em_block_state *block) {
     return done || block->number > __atomic_load_n(&worker->run->lowest_fault, __ATOMIC_RELAXED);
 }
 
+/* The block is over, or given up: its memory serves the next one. */
+static void retire(em_worker *worker, em_block_state *block) {
+    for (uint32_t w = 0; w < block->warp_count; w++) {
+        em_warp *warp = &block->warps[w];
+        em_splits_release(warp);
+        worker->executed += warp->executed;
+        warp->executed = 0;
+        while (warp->copies) {
+            em_copy *copy = warp->copies;
+            warp->copies = copy->next;
+            copy->next = warp->free_copies;
+            warp->free_copies = copy;
+        }
+    }
+    block->next = worker->free_blocks;
+    worker->free_blocks = block;
+}
+
 /* A block that runs long may wait for one that has not begun: others are started beside it, and take turns. */
 static void *work(void *data) {
     em_worker *worker = data;
@@ -209,9 +227,7 @@ static void *work(void *data) {
             }
             *link = block->next;
             count--;
-            for (uint32_t w = 0; w < block->warp_count; w++) worker->executed += block->warps[w].executed, block->warps[w].executed = 0;
-            block->next = worker->free_blocks;
-            worker->free_blocks = block;
+            retire(worker, block);
         }
     }
     if (cancelled(worker) && worker->fault.kind == EM_FAULT_NONE && (list || more)) {
@@ -222,8 +238,7 @@ static void *work(void *data) {
     while (list) {
         em_block_state *block = list;
         list = block->next;
-        block->next = worker->free_blocks;
-        worker->free_blocks = block;
+        retire(worker, block);
     }
     return NULL;
 }

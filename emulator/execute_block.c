@@ -177,6 +177,10 @@ static void drop_split(em_warp *warp, uint32_t index) {
     warp->splits[warp->split_count] = gone; /* keeps its stack's memory */
 }
 
+void em_splits_release(em_warp *warp) {
+    while (warp->split_count) drop_split(warp, warp->split_count - 1);
+}
+
 /* Splits that stand at the same place again run together again; finished ones go. */
 static void tidy(em_warp *warp) {
     for (uint32_t a = 0; a < warp->split_count; a++) {
@@ -271,6 +275,8 @@ bool em_run_block(em_block_state *block, uint64_t quanta, bool *done) {
             report_stuck(block);
             return false;
         }
+        const em_launch *launch = block->worker->run->launch;
+        if (launch->cancel && *launch->cancel) return true;
         if (__atomic_load_n(&block->worker->run->lowest_fault, __ATOMIC_RELAXED) < block->number) return true;
     }
     return true;

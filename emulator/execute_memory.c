@@ -163,6 +163,15 @@ static bool lane_access(em_warp *warp, const em_step *step, uint32_t lane, em_sp
 
 bool em_resolve(em_warp *warp, const em_step *step, uint32_t mask, em_space space, const uint64_t *addresses, uint32_t bytes, bool write, bool atomic, char **to) {
     if (space == EM_SPACE_GLOBAL || space == EM_SPACE_CONST) return global(warp, step, mask, addresses, bytes, write, atomic, to);
+    const em_block_state *block = warp->block;
+    if (space == EM_SPACE_SHARED && mask == EM_ALL && block->shared_bytes >= bytes) {
+        uint64_t bad = 0, room = block->shared_bytes - bytes;
+        EACH bad |= (uint64_t)(addresses[l] > room) | (addresses[l] & (bytes - 1));
+        if (!bad) {
+            EACH to[l] = block->shared + addresses[l];
+            return true;
+        }
+    }
     ACTIVE(mask) {
         if (!lane_access(warp, step, l, space, addresses[l], bytes, write, atomic, to)) return false;
     }
@@ -178,6 +187,7 @@ static inline bool in_shared(const em_warp *warp, const char *to, uint32_t *offs
 
 bool em_watch(em_warp *warp, const em_step *step, uint32_t mask, em_space space, uint32_t bytes, bool write, bool atomic, char *const *to) {
     if (!warp->block->shadow || (space != EM_SPACE_SHARED && space != EM_GENERIC)) return true;
+    if (space == EM_SPACE_SHARED && !write && bytes % 4 == 0) return em_shadow_reads(warp, step, mask, to, bytes, atomic);
     ACTIVE(mask) {
         uint32_t offset;
         if (in_shared(warp, to[l], &offset) && !em_shadow_access(warp, step, l, offset, bytes, write, atomic, NULL)) return false;

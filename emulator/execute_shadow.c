@@ -95,6 +95,28 @@ static bool write_word(em_warp *warp, const em_step *step, uint32_t lane, uint32
     return true;
 }
 
+/* Reads of whole words by a warp: the usual case, a word written before a barrier and read by lanes of this warp since, is decided here. */
+bool em_shadow_reads(em_warp *warp, const em_step *step, uint32_t mask, char *const *from, uint32_t bytes, bool atomic) {
+    em_block_state *block = warp->block;
+    const uint32_t base = block->clock_base, *clocks = warp->clocks, own = warp->index, clock = clocks[own];
+    for (uint32_t rest = mask; rest; rest &= rest - 1) {
+        uint32_t l = (uint32_t)__builtin_ctz(rest), offset = (uint32_t)(from[l] - block->shared);
+        for (uint32_t at = offset; at < offset + bytes; at += 4) {
+            em_shadow *s = &block->shadow[at / 4];
+            uint32_t writer = s->writer / EM_LANES, thread = own * EM_LANES + l;
+            bool quick = s->write_clock > base && s->written == 15 && !(s->flags & ATOMIC_WRITE) && !atomic && s->read_bytes == 15 && s->read_clock == clock &&
+                s->reader / EM_LANES == own && (writer == own ? s->writer == thread || s->write_clock < clock : s->write_clock <= clocks[writer]);
+            if (!quick) {
+                if (!read_word(warp, step, l, at, 15, atomic)) return false;
+                continue;
+            }
+            if (s->reader != thread) s->flags |= READERS;
+            s->reader = (uint16_t)thread;
+        }
+    }
+    return true;
+}
+
 bool em_shadow_access(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint32_t bytes, bool write, bool atomic, const void *value) {
     if (!write && bytes == 4) return read_word(warp, step, lane, offset, 15, atomic);
     bool same = write && value && !memcmp(warp->block->shared + offset, value, bytes);

@@ -254,12 +254,16 @@ void em_copies_finish(em_warp *warp, uint32_t mask, uint32_t keep, bool all);
 
 /* Race and initialisation checks of shared memory. */
 bool em_shadow_access(em_warp *warp, const em_step *step, uint32_t lane, uint32_t offset, uint32_t bytes, bool write, bool atomic, const void *value);
+/* Of whole words, all in shared memory. */
+bool em_shadow_reads(em_warp *warp, const em_step *step, uint32_t mask, char *const *from, uint32_t bytes, bool atomic);
 void em_shadow_barrier(em_block_state *block, const uint32_t *warps, uint32_t count);
 void em_shadow_start(em_block_state *block);
 void em_shadow_warp(em_warp *warp);
 void em_shadow_fence(em_warp *warp);
 
 bool em_split_push(em_warp *warp, em_split *split, em_entry entry);
+/* A block ends before its warps did: their frames go back. */
+void em_splits_release(em_warp *warp);
 bool em_break_up(em_warp *warp, em_split *split);
 bool em_run_block(em_block_state *block, uint64_t quanta, bool *done);
 em_frame *em_frame_take(em_worker *worker, const em_code *code);

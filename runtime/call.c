@@ -9,6 +9,7 @@
  *
  * All state is in `call`. Blocks are what was allocated and not yet handed to the caller; whatever happens, all are freed. */
 #include "runtime/call_private.h"
+#include "runtime/threads.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -421,6 +422,7 @@ static qn__call_status run(call *c) {
     frame->externs = c->options.externs;
     frame->stop = c->options.cancel ? c->options.cancel : &never;
     frame->services = &services;
+    qn__frame_threads(frame, c->options.threads);
     frame->fault = (qn__fault){0};
     frame->runtime = c;
     frame->device = c->options.device;

@@ -80,6 +80,7 @@ typedef struct qn__call_options {
     void *const *externs;            /* host functions, in the order of image->externs; may be NULL when there are none */
     const volatile int32_t *cancel;  /* not 0 ends the call with CANCELLED; may be NULL; another thread stores to it */
     uint64_t deadline;               /* CLOCK_MONOTONIC in ns at which the call ends with DEADLINE; 0: none */
+    const struct qn__threads *threads; /* that may work on a stage; NULL: the calling one alone */
     struct qn__device_call *device;  /* for engines with memory of their own; may be NULL */
     const qn__space *space;          /* its memory; NULL: all arguments lie on the host */
     bool timed;                      /* measure run_nanoseconds: two looks at the clock, which is half of what a small call costs */

@@ -14,7 +14,7 @@ row() {
     file=$1
     what=$2
     shift 2
-    if ! json=$("$quern" bench "examples/$file" "$@" --engines interp,cpu --json 2>&1); then
+    if ! json=$("$quern" bench "examples/$file" "$@" --engines interp,cpu --threads 1 --json 2>&1); then
         printf '%-18s %-33s failed:\n%s\n' "${file%%.qn*}" "$what" "$json"
         failed=1
         return

@@ -3,7 +3,7 @@
 # Elsewhere it says which packages are needed and fails if a tool is not there.
 set -eu
 
-required="cmake ninja-build gcc g++ pkg-config llvm-22-dev libffi-dev libxxhash-dev libdlpack-dev libzstd-dev zlib1g-dev"
+required="cmake ninja-build gcc g++ pkg-config llvm-22-dev libffi-dev libxxhash-dev libdlpack-dev libzstd-dev zlib1g-dev libtbb-dev"
 testing="libcriterion-dev libmpfr-dev"
 optional="gdb lld-22 clang-22 libclang-rt-22-dev libpng-dev"
 

@@ -42,6 +42,6 @@ fi
 part "threads with ThreadSanitizer ($compiler)"
 configure -S . -B build-tsan -G Ninja -DCMAKE_C_COMPILER=$compiler -DCMAKE_BUILD_TYPE=Debug \
     "-DCMAKE_C_FLAGS_DEBUG=-O1 -g" -DQN_SANITIZE=thread -DQN_WERROR=OFF
-cmake --build build-tsan -j "$jobs" --target engine_test_threads emulator_driver_tests
+cmake --build build-tsan -j "$jobs" --target engine_test_threads engine_test_parallel unit_test_threads emulator_driver_tests
 ctest --test-dir build-tsan --output-on-failure -L thread
 part "all passed"

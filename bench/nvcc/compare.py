@@ -2,9 +2,9 @@
 
     python3 bench/nvcc/compare.py [BUILD] [--sm 80]
 
-nvcc, ptxas and nvdisasm are found on the PATH or below $CUDA_HOME/bin. No GPU is needed. The hot loop is the innermost
-loop with the most instructions; where a kernel has no loop, all of it. 'its accesses' are the stores to global memory in it, or the loads
-where it stores nothing: compilers unroll, so compare instructions per access.
+nvcc, ptxas and nvdisasm are found on the PATH or below $CUDA_HOME/bin. No GPU is needed. The hot loop is the one with most elements: values stored (saxpy,
+black_scholes, jacobi) or loaded (sum, histogram), products (matmul), iterations (mandelbrot). Compilers unroll and load several elements at once, so compare
+instructions per element. They are counted as they stand, rare branches of the loop included.
 """
 import argparse
 import os
@@ -14,7 +14,9 @@ import subprocess
 import tempfile
 
 here = os.path.dirname(os.path.abspath(__file__))
-names = ["saxpy", "black_scholes", "jacobi", "sum", "matmul", "histogram", "mandelbrot"]
+# By kernel: the instruction that stands for an element, and the bits of one where the instruction may have several.
+marks = {"saxpy": ("STG", 32), "black_scholes": ("STG", 64), "jacobi": ("STG", 32), "sum": ("LDG", 64), "matmul": ("FFMA", None), "histogram": ("LDG", 8),
+         "mandelbrot": ("FSETP", None)}
 
 
 def tool(name):
@@ -61,15 +63,28 @@ def functions(listing):
     return result
 
 
-def hot_loop(code):
+def weight(op, mark, bits):
+    """How many elements an instruction stands for: accesses may be wider than one."""
+    if not op.startswith(mark):
+        return 0
+    if bits is None:
+        return 1
+    width = re.search(r"\.(?:U|S)?(8|16|64|128)\b", op)
+    return (int(width[1]) if width else 32) / bits
+
+
+def hot_loop(code, mark, bits):
+    """Instructions and elements of the loop that has most elements of its own, that is outside of loops within it; the smaller one of two equals."""
     place = {label: i for i, (label, _, _) in enumerate(code) if label}
-    loops = [(place[t], i) for i, (_, op, t) in enumerate(code) if t in place and place[t] <= i and op.startswith("BRA")]
-    loops = [(a, b) for a, b in loops if a != b]  # not the endless branch behind the end
-    inner = [(a, b) for a, b in loops if not any(a <= c and d <= b and (c, d) != (a, b) for c, d in loops)]
-    a, b = max(inner, key=lambda loop: loop[1] - loop[0]) if inner else (0, len(code) - 1)
-    ops = [op for _, op, _ in code[a : b + 1] if op != "NOP"]
-    points = sum(op.startswith("STG") for op in ops) or sum(op.startswith("LDG") for op in ops) or 1
-    return len(ops), points
+    loops = {(place[t], i) for i, (_, op, t) in enumerate(code) if t in place and place[t] < i and op.startswith("BRA")}
+    best = None
+    for a, b in loops or {(0, len(code) - 1)}:
+        nested = [(c, d) for c, d in loops if (c, d) != (a, b) and a <= c and d <= b and (c, d) != (a, b) and c != a]
+        own = [op for i, (_, op, _) in enumerate(code[a : b + 1], a) if op != "NOP" and not any(c <= i <= d for c, d in nested)]
+        elements = sum(weight(op, mark, bits) for op in own)
+        if best is None or (elements, -len(own)) > (best[1], -best[0]):
+            best = len(own), elements
+    return best
 
 
 def occupancy(registers, shared, threads, sm):
@@ -81,11 +96,11 @@ def occupancy(registers, shared, threads, sm):
     return 100 * blocks * warps // most
 
 
-def measure(ptx, sm, folder):
+def measure(ptx, sm, folder, kernel=None):
     path = os.path.join(folder, "code.cubin")
     report = resources(run(tool("ptxas"), f"-arch=sm_{sm}", "-O3", "-v", ptx, "-o", path))
     code = functions(run(tool("nvdisasm"), "-c", path))
-    return {name: dict(r, loop=hot_loop(code[name]), total=len([1 for _, op, _ in code[name] if op != "NOP"])) for name, r in report.items()}
+    return {name: dict(r, loop=hot_loop(code[name], *marks[kernel or name]), total=len([1 for _, op, _ in code[name] if op != "NOP"])) for name, r in report.items()}
 
 
 def entries_of(quern, name, sm, folder):
@@ -95,7 +110,7 @@ def entries_of(quern, name, sm, folder):
         f.write(text)
     block = {m[1]: int(m[2]) * int(m[3]) * int(m[4])
              for m in re.finditer(r"\.visible \.entry (\w+)\(.*?\.reqntid (\d+), (\d+), (\d+)", text, re.S)}
-    return measure(path, sm, folder), block
+    return measure(path, sm, folder, name), block
 
 
 def main():
@@ -105,18 +120,18 @@ def main():
     arguments = parser.parse_args()
     quern = os.path.join(arguments.build, "bin", "quern")
     sm = arguments.sm
-    print(f"| kernel | by | registers | spilled bytes | shared bytes | occupancy | hot loop | its accesses | all |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    print(f"| kernel | by | registers | spilled bytes | shared bytes | occupancy | hot loop | elements | per element | all |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "nvcc.ptx")
         run(tool("nvcc"), "-ptx", "-O3", f"-arch=sm_{sm}", os.path.join(here, "kernels.cu"), "-o", path)
         theirs = measure(path, sm, folder)
-        for name in names:
+        for name in marks:
             rows = [("nvcc", theirs[name], 256)]
             ours, block = entries_of(quern, name, sm, folder)
             rows += [("Quern " + entry.replace(f"quern_{name}_", ""), r, block.get(entry, 256)) for entry, r in ours.items()]
             for by, r, threads in rows:
                 print(f"| {name} | {by} | {r['registers']} | {r['spills']} | {r['shared']} | "
-                      f"{occupancy(r['registers'], r['shared'], threads, sm)} % | {r['loop'][0]} | {r['loop'][1]} | {r['total']} |")
+                      f"{occupancy(r['registers'], r['shared'], threads, sm)} % | {r['loop'][0]} | {r['loop'][1]:g} | {r['loop'][0] / max(r['loop'][1], 1):.2f} | {r['total']} |")
 
 
 main()

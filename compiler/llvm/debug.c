@@ -118,9 +118,26 @@ void *qn__debug_enter(qn__emitter *e, const qn__instr *stage) {
     return outer;
 }
 
+void *qn__debug_function(qn__emitter *e, const qn__instr *stage, LLVMValueRef function, const char *symbol) {
+    struct qn__debug *d = e->debug;
+    if (!d) return NULL;
+    LLVMMetadataRef outer = d->scope;
+    const uint32_t line = e->ir->locations[stage->location].line;
+    LLVMMetadataRef type = LLVMDIBuilderCreateSubroutineType(d->builder, d->file, NULL, 0, LLVMDIFlagZero);
+    d->scope = LLVMDIBuilderCreateFunction(d->builder, d->file, e->ir->name, strlen(e->ir->name), symbol, strlen(symbol), d->file, line, type, true, true, line,
+                                           LLVMDIFlagZero, true);
+    LLVMSetSubprogram(function, d->scope);
+    d->location = LLVMDIBuilderCreateDebugLocation(e->context, line, 0, d->scope, NULL);
+    LLVMSetCurrentDebugLocation2(e->builder, d->location);
+    return outer;
+}
+
 void qn__debug_leave(qn__emitter *e, void *scope) {
-    if (!e->debug) return;
-    e->debug->scope = scope;
+    struct qn__debug *d = e->debug;
+    if (!d) return;
+    d->scope = scope;
+    d->location = LLVMDIBuilderCreateDebugLocation(e->context, LLVMDILocationGetLine(d->location), 0, scope, NULL);
+    LLVMSetCurrentDebugLocation2(e->builder, d->location);
 }
 
 static LLVMMetadataRef type_of(struct qn__debug *d, qn__type type) {

@@ -115,8 +115,8 @@ void qn__emission_function(qn__emitter *e, LLVMValueRef function) {
 
 void qn__emission_function_end(qn__emitter *e) { LLVMBuildBr(e->head, e->start); }
 
-static void emit_kernel(qn__emitter *e) {
-    e->frame = LLVMGetParam(e->function, 0);
+void qn__emission_frame(qn__emitter *e, LLVMValueRef frame) {
+    e->frame = frame;
     e->views = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, views)));
     e->stop = l_load(e, e->ptr, l_field(e, e->frame, offsetof(qn__frame, stop)));
     e->pending = l_alloca(e, e->i32);
@@ -124,6 +124,10 @@ static void emit_kernel(qn__emitter *e) {
     e->trash = l_alloca(e, e->i64);
     l_store(e, l_i32(e, 0), e->pending);
     l_store(e, l_i64(e, 0), e->dummy);
+}
+
+static void emit_kernel(qn__emitter *e) {
+    qn__emission_frame(e, LLVMGetParam(e->function, 0));
     e->width = 1;
     qn__emit_region(e, e->ir->body);
     qn__emit_return(e, l_i32(e, 0));

@@ -20,6 +20,7 @@ typedef struct qn__llvm_options {
     uint32_t level;       /* 0: no passes, 1: the short pipeline (the usual one), 2: a longer one */
     bool verify;          /* run LLVM's verifier on what was emitted */
     bool debug;           /* DWARF for lines and the kernel's variables; scalar code without passes, whatever width and level say */
+    bool serial;          /* one function for all: the code never uses threads (debug implies it) */
     bool lines;           /* DWARF for lines alone; the code is the same as without */
     const char *suffix;   /* behind all symbols of the object, which are then hidden (one of several variants); NULL: none */
 } qn__llvm_options;

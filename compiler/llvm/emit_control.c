@@ -253,18 +253,34 @@ static void while_varying(qn__emitter *e, const qn__instr *instr, LLVMValueRef *
     e->mask = outer;
 }
 
+static bool is_straight(const qn__ir *ir, qn__region_ref region) {
+    for (qn__instr_ref ref = ir->regions[region].first; ref; ref = ir->instrs[ref].next)
+        if (ir->instrs[ref].region_count || ir->instrs[ref].op == QN__OP_CALL) return false;
+    return true;
+}
+
+/* Iterations between two polls. On a GPU a poll costs as much as a short iteration: there the iteration is emitted several times. */
+static uint32_t copies_of(const qn__emitter *e, qn__region_ref cond, qn__region_ref body) {
+    enum { COPIES = 4, SHORT_ITERATION = 32 };
+    if (!e->gpu || qn__region_size(e->ir, cond) + qn__region_size(e->ir, body) > SHORT_ITERATION) return 1;
+    return is_straight(e->ir, cond) && is_straight(e->ir, body) ? COPIES : 1;
+}
+
 static void while_uniform(qn__emitter *e, const qn__instr *instr, LLVMValueRef *slots) {
     qn__region_ref cond = instr->regions[0], body = instr->regions[1];
-    LLVMBasicBlockRef head = l_block(e, "head"), inside = l_block(e, "body"), end = l_block(e, "end");
+    LLVMBasicBlockRef head = l_block(e, "head"), end = l_block(e, "end");
     l_jump(e, head);
     l_enter(e, head);
-    set_carried(e, instr, cond, 0, slots);
-    qn__emit_region(e, cond);
-    l_branch(e, l_scalar(e, qn__yield_of(e->ir, cond)->args[0]), inside, end);
-    l_enter(e, inside);
-    set_carried(e, instr, body, 0, slots);
-    qn__emit_region(e, body);
-    next_carried(e, instr, body, slots, NULL);
+    for (uint32_t i = copies_of(e, cond, body); i > 0; i--) {
+        LLVMBasicBlockRef inside = l_block(e, "body");
+        set_carried(e, instr, cond, 0, slots);
+        qn__emit_region(e, cond);
+        l_branch(e, l_scalar(e, qn__yield_of(e->ir, cond)->args[0]), inside, end);
+        l_enter(e, inside);
+        set_carried(e, instr, body, 0, slots);
+        qn__emit_region(e, body);
+        next_carried(e, instr, body, slots, NULL);
+    }
     qn__emit_poll(e, instr->location);
     l_jump(e, head);
     l_enter(e, end);

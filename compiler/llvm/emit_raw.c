@@ -288,6 +288,9 @@ static void fill_frame(raw *r, LLVMValueRef externs) {
     set_field(r, offsetof(qn__frame, sizes), r->sizes);
     set_field(r, offsetof(qn__frame, views), r->views);
     if (externs) set_field(r, offsetof(qn__frame, externs), externs);
+    set_field(r, offsetof(qn__frame, parallel), LLVMConstNull(e->ptr));
+    set_field(r, offsetof(qn__frame, begin), l_i64(e, 0));
+    set_field(r, offsetof(qn__frame, end), l_i64(e, INT64_MAX));
     set_field(r, offsetof(qn__frame, stop), hidden(e, e->i32, l_i32(e, 0)));
 }
 

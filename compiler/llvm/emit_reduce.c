@@ -18,6 +18,7 @@ typedef struct reduce {
     LLVMValueRef lanes[QN__MAX_SCAN], stack[QN__MAX_SCAN], value[QN__MAX_SCAN]; /* in memory */
     LLVMValueRef block, depth;      /* i64 in memory: number of blocks done, of values on the stack */
     LLVMValueRef at;                /* i64 in memory: the next term */
+    LLVMValueRef results, merging;  /* in parts: memory for the results; i1: the terms are results, one for each block */
     bool nested, checks;
 } reduce;
 
@@ -323,15 +324,36 @@ static bool prepare(qn__emitter *e, const qn__instr *instr, reduce *r) {
     return true;
 }
 
+static LLVMValueRef result_pointer(qn__emitter *e, const reduce *r, uint32_t i, LLVMValueRef part) {
+    return l_gep(e, r->memory[i], l_field(e, r->results, (size_t)i * QN__PARTIALS * sizeof(int64_t)), part);
+}
+
+/* While merging, a block is one result: no terms. Goes on where there are terms; the block where both ways meet. */
+static LLVMBasicBlockRef take_result(qn__emitter *e, const reduce *r, LLVMValueRef start) {
+    LLVMBasicBlockRef take = l_block(e, "result"), compute = l_block(e, "terms"), joined = l_block(e, "joined");
+    l_branch(e, r->merging, take, compute);
+    l_enter(e, take);
+    LLVMValueRef part = LLVMBuildLShr(e->builder, start, l_i64(e, 12), "");
+    for (uint32_t i = 0; i < r->count; i++) l_store(e, read_memory(e, r, i, result_pointer(e, r, i, part)), r->value[i]);
+    l_jump(e, joined);
+    l_enter(e, compute);
+    return joined;
+}
+
 static void one_block(qn__emitter *e, reduce *r, LLVMValueRef start, LLVMValueRef stop, LLVMValueRef last) {
     if (!r->nested) e->point.iv[0] = start;
     qn__emit_poll(e, r->instr->location);
+    LLVMBasicBlockRef joined = r->merging ? take_result(e, r, start) : NULL;
     if (!e->platform->block || !e->platform->block(e, r->instr, start, stop, r->value)) {
         terms(e, r, start, stop);
         shape_combine(e, r, true);
         uint32_t width = qn__plan_width(e, r->instr, r->combine);
         if (width > 1) halve_vectors(e, r, width > QN__LANES ? QN__LANES : width);
         else halve_scalars(e, r);
+    }
+    if (joined) {
+        l_jump(e, joined);
+        l_enter(e, joined);
     }
     merge(e, r, last);
     push(e, r);
@@ -353,19 +375,66 @@ static void all_blocks(qn__emitter *e, reduce *r, LLVMValueRef lo, LLVMValueRef 
     l_enter(e, end);
 }
 
-void qn__emit_reduce(qn__emitter *e, const qn__instr *instr) {
+static qn__base *enter(qn__emitter *e, const qn__instr *instr) {
+    qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
+    if (saved) qn__hoist_bases(e, instr, saved);
+    else qn__fail(e, "out of memory");
+    return saved;
+}
+
+/* ---- in parts: aligned groups of 2^k blocks ----
+ *
+ * A group is a whole subtree of the tree that combines blocks, also the last, incomplete one (the tree splits at powers of two); the tree over the
+ * groups' results is its upper part. The same function does both: while merging its blocks are results. */
+
+/* Part `begin`; the runtime asks for one at a time. */
+static void reduce_group(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
+    reduce r;
+    (void)end;
+    LLVMValueRef lo = outline->words[QN__REDUCE_LO], hi = outline->words[QN__REDUCE_HI], span = outline->words[QN__REDUCE_SPAN];
+    if (!prepare(e, outline->stage, &r)) return;
+    r.results = outline->words[QN__REDUCE_RESULTS];
+    r.merging = LLVMBuildICmp(e->builder, LLVMIntNE, outline->words[QN__REDUCE_MERGING], l_i64(e, 0), "");
+    qn__base *saved = enter(e, outline->stage);
+    if (!saved) return;
+    e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
+    LLVMValueRef from = LLVMBuildAdd(e->builder, lo, LLVMBuildMul(e->builder, begin, span, ""), "");
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntUGT, LLVMBuildSub(e->builder, hi, from, ""), span, "");
+    more = LLVMBuildAnd(e->builder, more, LLVMBuildICmp(e->builder, LLVMIntSLT, from, hi, ""), "");
+    all_blocks(e, &r, from, l_select(e, more, LLVMBuildAdd(e->builder, from, span, ""), hi));
+    for (uint32_t i = 0; i < r.count; i++) write_memory(e, &r, i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]), result_pointer(e, &r, i, begin));
+    e->point.rank = 0;
+    qn__restore_bases(e, saved);
+}
+
+static void reduce_outlined(qn__emitter *e, const qn__instr *instr) {
+    const uint32_t count = instr->arg_count - 2;
+    LLVMValueRef results = qn__partials(e, count * QN__PARTIALS);
+    qn__outline outline = {.stage = instr, .form = QN__STAGE_REDUCE, .rank = 1, .body = reduce_group, .word_count = QN__REDUCE_WORDS, .changing = QN__REDUCE_WORDS,
+                           .words = {l_scalar(e, instr->args[0]), l_scalar(e, instr->args[1]), l_i64(e, QN__WHOLE_SPAN), l_i64(e, 0), results}};
+    if (!qn__outline_function(e, &outline)) return;
+    qn__outline_call(e, &outline);
+    for (uint32_t i = 0; i < count; i++) {
+        const qn__type type = qn__type_of(e->ir, instr->args[2 + i]);
+        LLVMValueRef result = l_load(e, l_memory_type(e, type), l_field(e, results, (size_t)i * QN__PARTIALS * sizeof(int64_t)));
+        l_set(e, instr->first_result + i, l_from_memory(e, type, result));
+    }
+}
+
+static void reduce_here(qn__emitter *e, const qn__instr *instr) {
     reduce r;
     if (!prepare(e, instr, &r)) return;
-    qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
-    if (!saved) {
-        qn__fail(e, "out of memory");
-        return;
-    }
     LLVMValueRef lo = l_scalar(e, instr->args[0]), hi = l_scalar(e, instr->args[1]);
-    qn__hoist_bases(e, instr, saved);
+    qn__base *saved = enter(e, instr);
+    if (!saved) return;
     if (!r.nested) e->point = (qn__point){.rank = 1, .lo = {lo}, .hi = {hi}, .iv = {lo}};
     all_blocks(e, &r, lo, hi);
     if (!r.nested) e->point.rank = 0;
     qn__restore_bases(e, saved);
     for (uint32_t i = 0; i < r.count; i++) l_set(e, instr->first_result + i, l_load(e, LLVMTypeOf(r.init[i]), r.value[i]));
+}
+
+void qn__emit_reduce(qn__emitter *e, const qn__instr *instr) {
+    if (qn__outlines(e, instr) && instr->arg_count - 2 <= QN__MAX_SCAN) reduce_outlined(e, instr);
+    else reduce_here(e, instr);
 }

@@ -1,6 +1,6 @@
 /* parallel, keep, scan.
  *
- * A box of points is walked in row-major order: scalar loops over all dimensions but the last, and the last in spans. A
+ * A stage is a function that does some parts of it (emit_outline.c), or code in the kernel. A box of points is walked in row-major order: scalar loops over all dimensions but the last, and the last in spans. A
  * span is cut into chunks of 4096 points; a chunk begins with a poll, then comes the vector loop, then the scalar loop
  * for what is left (or, for long bodies, one loop under masks and nothing else). The two share one counter in memory, so that
  * vector code may hand over to the scalar loop. */
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { CHUNK = 4096, LONG_POINT = 100 };
+enum { CHUNK = QN__PIECE, LONG_POINT = 100 };
 
 static qn__base *enter_stage(qn__emitter *e, const qn__instr *stage) {
     qn__base *saved = qn__arena_alloc(e->arena, (e->ir->array_count + 1) * sizeof *saved);
@@ -129,9 +129,9 @@ static LLVMValueRef clamp(qn__emitter *e, LLVMValueRef v, LLVMValueRef lo, LLVMV
 
 /* A row of a stage with an inner box: outer, inner, outer points; a row outside the box is all outer. Both regions are
  * emitted once, in a loop of two turns: [lo, a) outer, [a, b) inner, then [b, hi) outer, nothing inner. */
-static void split_row(qn__emitter *e, const qn__instr *stage, uint32_t width) {
+static void split_row(qn__emitter *e, const qn__instr *stage, uint32_t width, LLVMValueRef lo, LLVMValueRef hi) {
     uint32_t rank = e->point.rank, last = rank - 1;
-    LLVMValueRef lo = e->point.lo[last], hi = e->point.hi[last], inside = l_int(e, e->i1, 1);
+    LLVMValueRef inside = l_int(e, e->i1, 1);
     for (uint32_t d = 0; d < last; d++) {
         LLVMValueRef from = l_scalar(e, stage->args[2 * (rank + d)]), to = l_scalar(e, stage->args[2 * (rank + d) + 1]);
         inside = LLVMBuildAnd(e->builder, inside, LLVMBuildICmp(e->builder, LLVMIntSGE, e->point.iv[d], from, ""), "");
@@ -150,66 +150,264 @@ static void split_row(qn__emitter *e, const qn__instr *stage, uint32_t width) {
     l_loop_end(e, &turn, LLVMBuildAdd(e->builder, turn.iv, l_i64(e, 1), ""));
 }
 
-static void row(qn__emitter *e, const qn__instr *stage, uint32_t width) {
-    uint32_t last = e->point.rank - 1;
-    if (stage->region_count == 2) split_row(e, stage, width);
-    else span(e, stage, stage->regions[0], width, e->point.lo[last], e->point.hi[last]);
+static void row(qn__emitter *e, const qn__instr *stage, uint32_t width, LLVMValueRef lo, LLVMValueRef hi) {
+    if (stage->region_count == 2) split_row(e, stage, width, lo, hi);
+    else span(e, stage, stage->regions[0], width, lo, hi);
 }
 
-/* Loops over the dimensions before the last, with a row inside. */
-static void box(qn__emitter *e, const qn__instr *stage, uint32_t rank, uint32_t width) {
-    qn__loop loops[QN__MAX_RANK];
-    for (uint32_t d = 0; d < rank; d++) {
-        e->point.lo[d] = l_scalar(e, stage->args[2 * d]);
-        e->point.hi[d] = l_scalar(e, stage->args[2 * d + 1]);
+/* ---- boxes, in parts: rows, or chunks of rows that are longer than one ---- */
+
+/* Words of a stage that hold its box, or NULL: its operands are the box, and it is walked as a whole. */
+typedef struct part { const LLVMValueRef *box; LLVMValueRef begin, end; } part;
+
+/* A box's parts, numbered in row-major order. */
+typedef struct parts {
+    LLVMValueRef extent[QN__MAX_RANK]; /* at least 0 */
+    LLVMValueRef per_row, count;       /* chunks of a row; all parts, INT64_MAX where there are more */
+} parts;
+
+static uint32_t box_rank(const qn__instr *stage) { return stage->op == QN__OP_KEEP ? stage->arg_count / 2 : (uint32_t)stage->imm; }
+
+static LLVMValueRef times(qn__emitter *e, LLVMValueRef a, LLVMValueRef b) {
+    LLVMValueRef pair = l_call2(e, "llvm.smul.with.overflow", a, b);
+    LLVMValueRef product = LLVMBuildExtractValue(e->builder, pair, 0, ""), over = LLVMBuildExtractValue(e->builder, pair, 1, "");
+    return l_select(e, over, l_i64(e, INT64_MAX), product);
+}
+
+/* An extent above INT64_MAX, of a box that nobody can walk to its end, is taken for INT64_MAX. The runtime counts the same. */
+static parts parts_of(qn__emitter *e, const LLVMValueRef *box, uint32_t rank) {
+    parts p;
+    for (uint32_t d = 0; d < rank; d++) p.extent[d] = l_call2(e, "llvm.smax", l_call2(e, "llvm.ssub.sat", box[2 * d + 1], box[2 * d]), l_i64(e, 0));
+    LLVMValueRef n = p.extent[rank - 1];
+    LLVMValueRef more = LLVMBuildAnd(e->builder, n, l_i64(e, CHUNK - 1), "");
+    LLVMValueRef incomplete = LLVMBuildZExt(e->builder, LLVMBuildICmp(e->builder, LLVMIntNE, more, l_i64(e, 0), ""), e->i64, "");
+    p.per_row = LLVMBuildAdd(e->builder, LLVMBuildLShr(e->builder, n, l_i64(e, 12), ""), incomplete, "");
+    p.count = p.per_row;
+    for (uint32_t d = 0; d + 1 < rank; d++) p.count = times(e, p.count, p.extent[d]);
+    return p;
+}
+
+static LLVMValueRef chunk_start(qn__emitter *e, LLVMValueRef lo, LLVMValueRef number) {
+    return LLVMBuildAdd(e->builder, lo, LLVMBuildShl(e->builder, number, l_i64(e, 12), ""), "");
+}
+
+/* iv of the dimensions before the last, of row `number`. */
+static void find_row(qn__emitter *e, const parts *p, LLVMValueRef number, LLVMValueRef *iv) {
+    for (uint32_t d = e->point.rank - 1; d-- > 0;) {
+        LLVMValueRef index = number;
+        if (d > 0) {
+            index = LLVMBuildURem(e->builder, number, p->extent[d], "");
+            number = LLVMBuildUDiv(e->builder, number, p->extent[d], "");
+        }
+        l_store(e, LLVMBuildAdd(e->builder, e->point.lo[d], index, ""), iv[d]);
     }
-    e->point.rank = rank;
-    for (uint32_t d = 0; d + 1 < rank; d++) {
+}
+
+/* From the last row of a plane (the rows that differ in the dimension before the last only) to the first of the next. */
+static void next_plane(qn__emitter *e, LLVMValueRef *iv) {
+    const uint32_t row_dimension = e->point.rank - 2;
+    LLVMValueRef carry = l_i64(e, 1);
+    l_store(e, e->point.lo[row_dimension], iv[row_dimension]);
+    for (uint32_t d = row_dimension; d-- > 0;) {
+        LLVMValueRef next = LLVMBuildAdd(e->builder, l_load(e, e->i64, iv[d]), carry, "");
+        if (d > 0) {
+            LLVMValueRef full = LLVMBuildICmp(e->builder, LLVMIntEQ, next, e->point.hi[d], "");
+            carry = LLVMBuildZExt(e->builder, full, e->i64, "");
+            next = l_select(e, full, e->point.lo[d], next);
+        }
+        l_store(e, next, iv[d]);
+    }
+}
+
+/* Row after row, the first and the last perhaps in part; a loop over the planes around that where there are more than two dimensions, so that
+ * what depends on the plane is computed once for it. */
+static void rows(qn__emitter *e, const qn__instr *stage, uint32_t width, const parts *p, LLVMValueRef begin, LLVMValueRef end) {
+    const uint32_t last = e->point.rank - 1;
+    LLVMValueRef iv[QN__MAX_RANK], at = l_alloca(e, e->i64), skip = l_alloca(e, e->i64);
+    for (uint32_t d = 0; d < last; d++) iv[d] = l_alloca(e, e->i64);
+    LLVMBasicBlockRef some = l_block(e, "some"), plane = l_block(e, "plane"), body = l_block(e, "row"), done = l_block(e, "rows");
+    LLVMBasicBlockRef turn = last > 1 ? l_block(e, "turn") : done;
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, begin, end, ""), some, done);
+    l_enter(e, some);
+    find_row(e, p, LLVMBuildUDiv(e->builder, begin, p->per_row, ""), iv);
+    l_store(e, LLVMBuildURem(e->builder, begin, p->per_row, ""), skip);
+    l_store(e, begin, at);
+    l_jump(e, plane);
+    l_enter(e, plane);
+    for (uint32_t d = 0; d + 1 < last; d++) e->point.iv[d] = l_load(e, e->i64, iv[d]);
+    l_jump(e, body);
+    l_enter(e, body);
+    LLVMValueRef now = l_load(e, e->i64, at), first = l_load(e, e->i64, skip), number = l_load(e, e->i64, iv[last - 1]);
+    LLVMValueRef left = LLVMBuildSub(e->builder, end, now, ""), rest = LLVMBuildSub(e->builder, p->per_row, first, "");
+    LLVMValueRef whole = LLVMBuildICmp(e->builder, LLVMIntSGE, left, rest, ""), count = l_select(e, whole, rest, left);
+    e->point.iv[last - 1] = number;
+    LLVMValueRef from = chunk_start(e, e->point.lo[last], first);
+    row(e, stage, width, from, l_select(e, whole, e->point.hi[last], chunk_start(e, from, count)));
+    LLVMValueRef next = LLVMBuildAdd(e->builder, now, count, ""), following = LLVMBuildAdd(e->builder, number, l_i64(e, 1), "");
+    LLVMValueRef more = LLVMBuildICmp(e->builder, LLVMIntSLT, next, end, "");
+    l_store(e, next, at);
+    l_store(e, l_i64(e, 0), skip);
+    l_store(e, following, iv[last - 1]);
+    LLVMValueRef inside = LLVMBuildICmp(e->builder, LLVMIntSLT, following, e->point.hi[last - 1], "");
+    l_branch(e, last > 1 ? LLVMBuildAnd(e->builder, more, inside, "") : more, body, turn);
+    l_enter(e, turn);
+    if (last == 1) return;
+    next_plane(e, iv);
+    l_branch(e, more, plane, done);
+    l_enter(e, done);
+}
+
+/* Parts of a box of one dimension: as many points as the last of them has. */
+static void piece(qn__emitter *e, const qn__instr *stage, uint32_t width, const part *some) {
+    LLVMValueRef lo = e->point.lo[0], hi = e->point.hi[0];
+    LLVMValueRef to = l_call2(e, "llvm.sadd.sat", lo, LLVMBuildShl(e->builder, some->end, l_i64(e, 12), ""));
+    LLVMValueRef all = LLVMBuildICmp(e->builder, LLVMIntEQ, some->end, l_i64(e, INT64_MAX), "");
+    row(e, stage, width, chunk_start(e, lo, some->begin), l_select(e, all, hi, l_call2(e, "llvm.smin", to, hi)));
+}
+
+static void whole_box(qn__emitter *e, const qn__instr *stage, uint32_t width) {
+    const uint32_t last = e->point.rank - 1;
+    qn__loop loops[QN__MAX_RANK];
+    for (uint32_t d = 0; d < last; d++) {
         l_loop_begin(e, &loops[d], NULL, e->point.lo[d], e->point.hi[d]);
         e->point.iv[d] = loops[d].iv;
     }
-    row(e, stage, width);
-    for (uint32_t d = rank - 1; d-- > 0;)
+    row(e, stage, width, e->point.lo[last], e->point.hi[last]);
+    for (uint32_t d = last; d-- > 0;)
         l_loop_end(e, &loops[d], LLVMBuildAdd(e->builder, loops[d].iv, l_i64(e, 1), ""));
 }
 
-void qn__emit_parallel(qn__emitter *e, const qn__instr *instr) {
-    uint32_t rank = (uint32_t)instr->imm;
-    qn__base *saved = enter_stage(e, instr);
-    if (!saved) return;
-    if (rank == 0) {
-        qn__emit_poll(e, instr->location);
-        qn__emit_region(e, instr->regions[0]);
-    } else {
-        box(e, instr, rank, plan(e, instr, rank));
-        e->point.rank = 0;
+static void box(qn__emitter *e, const qn__instr *stage, uint32_t width, const part *some) {
+    const uint32_t rank = box_rank(stage);
+    for (uint32_t d = 0; d < rank; d++) {
+        e->point.lo[d] = some->box ? some->box[2 * d] : l_scalar(e, stage->args[2 * d]);
+        e->point.hi[d] = some->box ? some->box[2 * d + 1] : l_scalar(e, stage->args[2 * d + 1]);
     }
+    e->point.rank = rank;
+    if (!some->box) {
+        whole_box(e, stage, width);
+    } else if (rank == 1) {
+        piece(e, stage, width, some);
+    } else {
+        const parts p = parts_of(e, some->box, rank);
+        rows(e, stage, width, &p, some->begin, l_call2(e, "llvm.smin", some->end, p.count));
+    }
+    e->point.rank = 0;
+}
+
+/* The words that hand over a box, from `at` on. */
+static uint32_t box_words(qn__emitter *e, const qn__instr *stage, LLVMValueRef *at) {
+    const uint32_t count = 2 * box_rank(stage);
+    for (uint32_t i = 0; i < count; i++) at[i] = l_scalar(e, stage->args[i]);
+    return count;
+}
+
+/* ---- parallel ---- */
+
+static void parallel_body(qn__emitter *e, const qn__instr *stage, const part *some) {
+    qn__base *saved = enter_stage(e, stage);
+    if (!saved) return;
+    box(e, stage, plan(e, stage, box_rank(stage)), some);
     qn__restore_bases(e, saved);
+}
+
+static void parallel_parts(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
+    parallel_body(e, outline->stage, &(part){outline->words, begin, end});
+}
+
+static void one_point(qn__emitter *e, const qn__instr *stage) {
+    qn__base *saved = enter_stage(e, stage);
+    if (!saved) return;
+    qn__emit_poll(e, stage->location);
+    qn__emit_region(e, stage->regions[0]);
+    qn__restore_bases(e, saved);
+}
+
+void qn__emit_parallel(qn__emitter *e, const qn__instr *instr) {
+    qn__outline outline = {.stage = instr, .form = QN__STAGE_BOX, .rank = box_rank(instr), .body = parallel_parts};
+    if (instr->imm == 0) {
+        one_point(e, instr);
+    } else if (!qn__outlines(e, instr)) {
+        parallel_body(e, instr, &(part){NULL, NULL, NULL});
+    } else {
+        outline.word_count = box_words(e, instr, outline.words);
+        if (qn__is_lone(e, instr)) {
+            part some = {outline.words, NULL, NULL};
+            outline.form = QN__STAGE_LONE;
+            qn__lone_parts(e, &outline, &some.begin, &some.end);
+            parallel_body(e, instr, &some);
+        } else if (qn__outline_function(e, &outline)) qn__outline_call(e, &outline);
+    }
 }
 
 /* ---- keep: once to count, once to fill ---- */
 
-static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, bool counting) {
+static LLVMValueRef keep_pass(qn__emitter *e, const qn__instr *instr, LLVMValueRef first, const part *some) {
     qn__base *saved = enter_stage(e, instr);
     if (!saved) return l_i64(e, 0);
-    e->counting = counting;
-    l_store(e, l_i64(e, 0), e->pushed);
-    box(e, instr, instr->arg_count / 2, plan(e, instr, instr->arg_count / 2));
-    e->point.rank = 0;
+    e->pushed = l_alloca(e, e->i64);
+    l_store(e, first, e->pushed);
+    box(e, instr, plan(e, instr, box_rank(instr)), some);
     qn__restore_bases(e, saved);
     return l_load(e, e->i64, e->pushed);
 }
 
-void qn__emit_keep(qn__emitter *e, const qn__instr *instr) {
-    e->keep = instr;
-    e->pushed = l_alloca(e, e->i64);
-    LLVMValueRef count = keep_pass(e, instr, true);
+static void allocate_kept(qn__emitter *e, const qn__instr *instr, LLVMValueRef count) {
     for (uint32_t i = 0; i < instr->list_count; i++) qn__emit_allocate(e, instr->list[i], &count, 1, instr->location);
+}
+
+static void keep_whole(qn__emitter *e, const qn__instr *instr) {
+    const part all = {NULL, NULL, NULL};
+    e->counting = true;
+    LLVMValueRef count = keep_pass(e, instr, l_i64(e, 0), &all);
+    allocate_kept(e, instr, count);
     e->counting = false;
     e->kept = count;
-    keep_pass(e, instr, false);
-    e->keep = NULL;
+    keep_pass(e, instr, l_i64(e, 0), &all);
     l_set(e, instr->first_result, count);
+}
+
+/* Part `begin`; the runtime asks for one at a time. */
+static void keep_group(qn__emitter *e, const qn__outline *outline, LLVMValueRef begin, LLVMValueRef end) {
+    (void)end;
+    LLVMValueRef group = outline->words[QN__KEEP_GROUP], place = l_gep(e, e->i64, outline->words[QN__KEEP_PLACES], begin), next = l_gep(e, e->i64, place, l_i64(e, 1));
+    LLVMValueRef from = LLVMBuildMul(e->builder, begin, group, ""), to = l_call2(e, "llvm.sadd.sat", from, group);
+    const part some = {outline->words + QN__KEEP_BOX, from, to};
+    e->counting = outline->form == QN__STAGE_COUNT;
+    if (e->counting) {
+        l_store(e, keep_pass(e, outline->stage, l_i64(e, 0), &some), next);
+    } else {
+        e->kept = l_load(e, e->i64, next);
+        keep_pass(e, outline->stage, l_load(e, e->i64, place), &some);
+    }
+}
+
+static void keep_parts(qn__emitter *e, const qn__instr *instr) {
+    LLVMValueRef places = qn__partials(e, QN__PARTIALS + 1);
+    qn__outline count = {.stage = instr, .form = QN__STAGE_COUNT, .rank = box_rank(instr), .body = keep_group, .changing = QN__KEEP_BOX};
+    count.words[QN__KEEP_GROUP] = l_i64(e, QN__WHOLE_GROUP);
+    count.words[QN__KEEP_GROUPS] = l_i64(e, 1);
+    count.words[QN__KEEP_PLACES] = places;
+    count.word_count = QN__KEEP_BOX + box_words(e, instr, count.words + QN__KEEP_BOX);
+    qn__outline fill = count;
+    fill.form = QN__STAGE_FILL;
+    l_store(e, l_i64(e, 0), places);
+    if (!qn__outline_function(e, &count)) return;
+    qn__outline_call(e, &count);
+    fill.words[QN__KEEP_GROUP] = qn__outline_word(e, QN__KEEP_GROUP);
+    fill.words[QN__KEEP_GROUPS] = qn__outline_word(e, QN__KEEP_GROUPS);
+    LLVMValueRef total = l_load(e, e->i64, l_gep(e, e->i64, places, fill.words[QN__KEEP_GROUPS]));
+    allocate_kept(e, instr, total);
+    if (!qn__outline_function(e, &fill)) return;
+    qn__outline_call(e, &fill);
+    l_set(e, instr->first_result, total);
+}
+
+void qn__emit_keep(qn__emitter *e, const qn__instr *instr) {
+    e->keep = instr;
+    if (qn__outlines(e, instr)) keep_parts(e, instr);
+    else keep_whole(e, instr);
+    e->keep = NULL;
 }
 
 /* ---- scan: one pass, runs of 64 terms ---- */

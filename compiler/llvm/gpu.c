@@ -23,7 +23,7 @@ static const processor *find(const qn__gpu_options *options, const char **messag
 
 /* SSA form, local simplifications, loop invariants; short loops of known length unrolled, which gives independent loads. */
 static const char pipeline[] = "function(sroa,early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm),early-cse<memssa>,"
-                               "loop-unroll<O2>,instcombine<no-verify-fixpoint>,simplifycfg,gvn,adce)";
+                               "loop-unroll<O2>,instcombine<no-verify-fixpoint>,simplifycfg,gvn,infer-alignment,adce)";
 
 static uint32_t *slots(qn__gpu *g, size_t count) {
     uint32_t *table = QN__ARENA_ARRAY(g->e->arena, uint32_t, count + 1);

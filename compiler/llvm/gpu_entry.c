@@ -13,7 +13,7 @@ enum { GLOBAL = 1, NAME = 256, POINTER_ALIGNMENT = 16, LOCAL_BYTES = 1 << 16, PA
 /* ---- units ---- */
 
 void qn__unit_begin(qn__gpu *g, qn__unit *unit, const char *what, uint32_t location, uint32_t x, uint32_t y, uint32_t z) {
-    *unit = (qn__unit){.number = ++g->unit_count, .what = what, .block = {x, y, z}, .location = location};
+    *unit = (qn__unit){.number = ++g->unit_count, .what = what, .block = {x, y, z}, .per_thread = 1, .location = location};
 }
 
 static uint32_t argument(qn__gpu *g, qn__unit *unit, qn__unit_argument what) {

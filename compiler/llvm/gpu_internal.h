@@ -22,6 +22,7 @@ typedef struct qn__unit {
     qn__growing device;            /* qn__value: read from device slots */
     const char *what;              /* for the entry's name */
     uint32_t block[3], fixed_grid, location;
+    uint32_t per_thread;           /* consecutive points of a thread */
     bool warps, barriers;          /* the lanes of a warp, the threads of a block must stay together: they return at the start together or not at all */
     uint32_t resident;             /* blocks that shall fit on a multiprocessor: bounds the registers; 0: as it comes */
 } qn__unit;

@@ -112,7 +112,7 @@ static uint32_t entry(qn__gpu *g, const qn__unit *unit, const char *symbol) {
     }
     const qn__unit_argument *arguments = unit->arguments.items;
     for (uint32_t i = 0; i < count; i++) kinds[i] = arguments[i].kind;
-    *item = (qn__plan_entry){.symbol = symbol, .block = {unit->block[0], unit->block[1], unit->block[2]}, .per_thread = 1, .fixed_grid = unit->fixed_grid,
+    *item = (qn__plan_entry){.symbol = symbol, .block = {unit->block[0], unit->block[1], unit->block[2]}, .per_thread = unit->per_thread, .fixed_grid = unit->fixed_grid,
                              .arguments = kinds, .argument_count = count, .location = unit->location};
     return g->entries.count - 1;
 }

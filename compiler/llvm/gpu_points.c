@@ -4,12 +4,14 @@
  *
  * Where a warp runs a point together (QN__MODE_WARP), warps walk the points in row-major order instead, along x.
  *
+ * Short points of one dimension that cannot fail are taken four at a time by a thread, which LLVM makes loads and stores of 16 bytes of.
+ *
  * A launch with `only` runs that one point, by the first thread. */
 #include "compiler/llvm/gpu_internal.h"
 
 #include <string.h>
 
-enum { FLAT_BLOCK = 256, LOG_BLOCK = 8, LOG_WIDTH = 5, WARP_BLOCK = 128 };
+enum { FLAT_BLOCK = 256, LOG_BLOCK = 8, LOG_WIDTH = 5, WARP_BLOCK = 128, SIDE_BY_SIDE = 4, SHORT_POINT = 32 /* instructions: longer ones are not bound by their accesses */ };
 
 static void point(qn__gpu *g, const qn__instr *instr);
 
@@ -184,6 +186,48 @@ void qn__gpu_box(qn__gpu *g, const qn__instr *instr) {
     g->leave = exit;
 }
 
+/* ---- four points of a thread ---- */
+
+/* Whether the stage's points are short, straight, cannot fail (a launch with `only` never comes then), and read or write neighbouring elements at multiples of four. */
+static bool side_by_side(const qn__ir *ir, const qn__instr *instr) {
+    uint64_t lo = 1;
+    uint32_t length = 0;
+    bool neighbours = false;
+    if (instr->imm != 1 || instr->region_count != 1 || !qn__is_const(ir, instr->args[0], &lo) || lo != 0) return false;
+    qn__value index = qn__region_param(ir, instr->regions[0], 0);
+    for (qn__instr_ref ref = ir->regions[instr->regions[0]].first; ref; ref = ir->instrs[ref].next) {
+        const qn__instr *at = &ir->instrs[ref];
+        bool memory = at->op == QN__OP_LOAD || at->op == QN__OP_STORE;
+        bool pure = qn__op_table[at->op].effect == QN__EFFECT_PURE && at->op != QN__OP_CALL && at->region_count == 0;
+        if ((!memory && !pure && at->op != QN__OP_YIELD) || ++length > SHORT_POINT) return false;
+        neighbours |= memory && ir->arrays[at->imm].rank == 1 && at->args[0] == index;
+    }
+    return neighbours;
+}
+
+/* Fours first; the threads at the start of the grid then take what is left, one point each. */
+static void four_points(qn__gpu *g, const qn__instr *instr) {
+    qn__emitter *e = g->e;
+    qn__box b;
+    qn__box_measure(g, instr, &b);
+    LLVMBasicBlockRef left = l_block(e, "left"), end = l_block(e, "end");
+    LLVMValueRef four = l_i64(e, SIDE_BY_SIDE), count = b.axis[0].count, thread = qn__thread(g);
+    LLVMValueRef whole = LLVMBuildAnd(e->builder, count, l_i64(e, -SIDE_BY_SIDE), ""), step = LLVMBuildMul(e->builder, qn__threads(g), four, "");
+    qn__loop loop;
+    l_loop_begin(e, &loop, NULL, LLVMBuildMul(e->builder, thread, four, ""), whole);
+    for (int64_t i = 0; i < SIDE_BY_SIDE; i++) {
+        e->point.iv[0] = LLVMBuildAdd(e->builder, loop.iv, l_i64(e, i), "");
+        point(g, instr);
+    }
+    l_loop_end(e, &loop, LLVMBuildAdd(e->builder, loop.iv, step, ""));
+    e->point.iv[0] = LLVMBuildAdd(e->builder, whole, thread, "");
+    l_branch(e, LLVMBuildICmp(e->builder, LLVMIntSLT, e->point.iv[0], count, ""), left, end);
+    l_enter(e, left);
+    point(g, instr);
+    l_jump(e, end);
+    l_enter(e, end);
+}
+
 /* How many threads to ask for. Where bounds are known on the device only, so many that a device is full. */
 static bool known_bounds(const qn__gpu *g, const qn__instr *instr) {
     bool known = true;
@@ -275,11 +319,14 @@ static void all_points(qn__gpu *g, const qn__instr *instr, qn__mode mode) {
     if (mode == QN__MODE_UNIFORM || mode == QN__MODE_ORDERED) unit.fixed_grid = 1;
     uint32_t width = mode == QN__MODE_POINTS && rank > 1 ? block_width(g, instr) : 0;
     if (mode == QN__MODE_POINTS && rank > 1) g->log_width = qn__unit_slot(g, &unit, width);
+    bool four = mode == QN__MODE_POINTS && rank == 1 && side_by_side(g->ir, instr);
+    if (four) unit.per_thread = SIDE_BY_SIDE;
     qn__unit_instr(g, &unit, instr);
     const char *symbol = qn__entry_begin(g, &unit, mode);
     if (!symbol) return;
     g->e->constant = g->constant;
     if (rank == 0) qn__emit_region(g->e, instr->regions[0]);
+    else if (four) four_points(g, instr);
     else qn__gpu_box(g, instr);
     g->e->constant = NULL;
     qn__entry_end(g);

@@ -82,7 +82,9 @@ static void gather(qn__gpu *g, const qn__instr *stage, const qn__instr *accumula
     qn__type type = (qn__type)e->ir->arrays[accumulate->imm].type;
     qn__op op = (qn__op)accumulate->aux;
     LLVMTypeRef memory = l_memory_type(e, type);
-    LLVMValueRef shared = qn__shared(g, memory, SMALL, "gathered"), thread = qn__register(g, "tid.x"), nothing = l_int(e, memory, identity(op, type));
+    uint64_t known = SMALL;
+    bool fits = qn__is_const(e->ir, e->ir->arrays[accumulate->imm].extent[0], &known) && known > 0 && known < SMALL;
+    LLVMValueRef shared = qn__shared(g, memory, fits ? (uint32_t)known : SMALL, "gathered"), thread = qn__register(g, "tid.x"), nothing = l_int(e, memory, identity(op, type));
     LLVMValueRef extent = l_scalar(e, e->ir->arrays[accumulate->imm].extent[0]);
     qn__loop loop;
     l_loop_begin(e, &loop, NULL, thread, extent);

@@ -76,6 +76,8 @@ struct qn__emitter {
     LLVMValueRef *locals;       /* alloca by local * QN__WIDTHS + log2(width) */
     LLVMValueRef dummy;         /* 8 zero bytes that dead lanes may read */
     LLVMValueRef trash;         /* 8 bytes that dead lanes may write */
+    LLVMValueRef captures, partials; /* emit_outline.c: memory that the kernel's stages share, words */
+    uint32_t capture_words, partial_words, stage_count;
     LLVMValueRef pushed;        /* keep: the counter, i64 in memory */
     LLVMValueRef kept;          /* keep, when filling: the number of all pushes */
     bool counting;              /* keep: push only counts */
@@ -156,6 +158,7 @@ void l_set(qn__emitter *e, qn__value v, LLVMValueRef value);
 bool qn__emission_begin(qn__emitter *e, const qn__ir *ir, const qn__llvm_options *options); /* machine, tables, an empty module */
 void qn__emission_function(qn__emitter *e, LLVMValueRef function); /* the blocks to come are this function's, after an entry block of its own */
 void qn__emission_function_end(qn__emitter *e);
+void qn__emission_frame(qn__emitter *e, LLVMValueRef frame); /* a CPU's function begins: what it has of the frame, and memory for lanes without work */
 bool qn__emission_verify(qn__emitter *e);
 bool qn__emission_passes(qn__emitter *e, const char *pipeline);
 LLVMMemoryBufferRef qn__emission_generate(qn__emitter *e, LLVMCodeGenFileType kind); /* NULL: failed */
@@ -166,6 +169,7 @@ bool qn__emission_end(qn__emitter *e, bool done, const char **message); /* relea
 bool qn__debug_begin(qn__emitter *e, const char *symbol);      /* a function, e->function; its blocks come */
 void qn__debug_at(qn__emitter *e, const qn__instr *instr);     /* code to come belongs to this instruction's place */
 void qn__debug_place(qn__emitter *e, uint32_t location);
+void *qn__debug_function(qn__emitter *e, const qn__instr *stage, LLVMValueRef function, const char *symbol); /* its blocks come; gives the scope to leave to */
 void *qn__debug_enter(qn__emitter *e, const qn__instr *stage); /* a scope of its own; gives the one to leave to */
 void qn__debug_leave(qn__emitter *e, void *scope);
 void qn__debug_value(qn__emitter *e, qn__value v, LLVMValueRef value); /* the variables that v is named after take it */
@@ -226,6 +230,32 @@ bool qn__emit_raw(qn__emitter *e, const char *symbol, const char *externs_symbol
 void qn__emit_if(qn__emitter *e, const qn__instr *instr);
 void qn__emit_for(qn__emitter *e, const qn__instr *instr);
 void qn__emit_while(qn__emitter *e, const qn__instr *instr);
+
+/* ---- emit_outline.c: stages as functions, whose parts threads may run (ir/abi.h) ---- */
+enum { QN__MAX_WORDS = 2 * QN__MAX_RANK + QN__KEEP_BOX };
+
+typedef struct qn__outline {
+    const qn__instr *stage;
+    qn__stage_form form;
+    uint32_t rank;              /* of its box */
+    /* Emits parts begin .. end. words: what the kernel hands over, as values of the function that is being emitted. */
+    void (*body)(qn__emitter *e, const struct qn__outline *outline, LLVMValueRef begin, LLVMValueRef end);
+    LLVMValueRef words[QN__MAX_WORDS]; /* i64 or pointers */
+    uint32_t word_count, changing;     /* the first `changing` words are not what the kernel knows: it may be constants, the runtime may change them */
+    LLVMValueRef function, descriptor; /* the rest is this file's */
+    qn__value *captured;
+    uint32_t captured_count;
+} qn__outline;
+
+/* Whether the stage becomes a function: not on a GPU, in debug code, or where it cannot be run in parts. */
+bool qn__outlines(const qn__emitter *e, const qn__instr *stage);
+bool qn__outline_function(qn__emitter *e, qn__outline *outline); /* emits it; false: failed */
+void qn__outline_call(qn__emitter *e, const qn__outline *outline);  /* all parts, here or through frame->parallel; leaves the kernel with its fault */
+/* Whether the kernel is this stage and nothing else: then its entry is the function. qn__lone_parts comes before the stage's body, which does parts *begin .. *end. */
+bool qn__is_lone(const qn__emitter *e, const qn__instr *stage);
+void qn__lone_parts(qn__emitter *e, qn__outline *outline, LLVMValueRef *begin, LLVMValueRef *end);
+LLVMValueRef qn__outline_word(qn__emitter *e, uint32_t index);      /* i64: a word after the call */
+LLVMValueRef qn__partials(qn__emitter *e, uint32_t words);         /* memory for results of parts, of the kernel's stack */
 
 void qn__emit_parallel(qn__emitter *e, const qn__instr *instr);
 void qn__emit_keep(qn__emitter *e, const qn__instr *instr);

@@ -92,6 +92,9 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
     const char *cpu_features;       /* such as "+avx2,-avx512f"; NULL: what the processor has */
     uint32_t device;                /* of engine CUDA: which, from 0 */
     uint32_t vector_width;          /* lanes per vector operation; 0: chosen per stage, 1: scalar code */
+    uint32_t threads;               /* that may work on one call of compiled code; 0: $QUERN_THREADS, or one for each processor; 1: the calling one. Results are the same bits.
+                                     * They are started by the first call that is worth it, and shared by all contexts; see docs/api.md */
+    uint64_t thread_operations;     /* stages of fewer operations, as the compiler counts them, run on the calling thread; 0: the measured number, 1: none */
     qn_allocator allocator;         /* for array data; all NULL: the C library's */
     size_t memory_limit;            /* bytes that one compilation may use; 0: 1 GiB */
     const char *cache_folder;       /* of compiled kernels; NULL: $QUERN_CACHE, $XDG_CACHE_HOME/quern or ~/.cache/quern; "": none */
@@ -109,6 +112,7 @@ typedef struct qn_context_options { /* zero-initialise, set what you need */
 
 qn_status qn_context_create(const qn_context_options *options, qn_context **context, qn_error *error);
 void qn_context_destroy(qn_context *context);
+uint32_t qn_context_threads(const qn_context *context); /* that may work on one call of compiled code: what options->threads came to */
 
 /* What went another way than asked. */
 typedef struct qn_statistics {
@@ -274,6 +278,7 @@ qn_kernel_profile qn_kernel_profiled(const qn_kernel *kernel);
 typedef struct qn_call_options { /* zero-initialise */
     double deadline_ms;          /* stop after so long with QN_STOPPED; 0: never */
     const volatile int32_t *cancel; /* stop soon after this becomes non-zero; NULL: never */
+    uint32_t threads;            /* that may work on the call, at most; 0: as the context says */
     DLDeviceType outputs;        /* where new output arrays shall lie: 0 or kDLCPU: on the host; kDLCUDA: on the kernel's device (QN_USAGE when its engine is
                                   * another one), where they stay until qn_array_to. Scalar outputs always lie on the host */
     qn_call_profile *profile;    /* filled in when the call succeeds; NULL: not measured (events on a device cost microseconds) */
@@ -331,7 +336,7 @@ typedef struct qn_stream_options { /* zero-initialise */
      * filled in then. Calls come from the calling thread, pieces of an output in order, without gaps. */
     qn_status (*begin)(void *user, const qn_stream_output *output, qn_error *error);                              /* once, before its first piece */
     qn_status (*write)(void *user, const qn_stream_output *output, int64_t offset, const DLTensor *piece, qn_error *error); /* offset: of the piece along the dimension */
-    qn_status (*finish)(void *user, const qn_stream_output *output, qn_error *error);                             /* once, after its last; shape is known */
+    qn_status (*finish)(void *user, const qn_stream_output *output, qn_error *error);                             /* once, after its last; shape is known. Not after a failure */
     /* Indices from .. to of an input along its streamed dimension will not be read again in this pass. NULL: nobody wants to know. */
     void (*consumed)(void *user, size_t input, size_t dimension, int64_t from, int64_t to);
     void (*progress)(void *user, double share);    /* after each piece: 0 to 1. NULL: none */

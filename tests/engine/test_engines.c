@@ -19,15 +19,17 @@ enum { MAX_PARAMETERS = 32, MAX_NAMES = 32, MAX_ELEMENTS = 1 << 20, ORACLE_MS = 
 static const int64_t usual_sizes[] = {0, 1, 2, 3, 8, 17, 63, 64, 65, 255, 4095, 4096, 4097, 9973};
 static const int64_t device_sizes[] = {0, 1, 2, 3, 31, 33, 64, 257, 4096, 4097}; /* fewer: the device may be emulated */
 
-typedef struct variant { const char *name; qn_engine engine; uint32_t width; const char *features; } variant;
+typedef struct variant { const char *name; qn_engine engine; uint32_t width; const char *features; uint32_t threads; } variant; /* threads: 0 is none, else for every stage */
 static const variant usual_variants[] = {
-    {"interp", QN_ENGINE_INTERP, 0, NULL},
-    {"cpu", QN_ENGINE_CPU, 0, NULL},
-    {"cpu width 1", QN_ENGINE_CPU, 1, NULL},
-    {"cpu width 4", QN_ENGINE_CPU, 4, NULL},
-    {"cpu width 16", QN_ENGINE_CPU, 16, NULL},
+    {"interp", QN_ENGINE_INTERP, 0, NULL, 0},
+    {"cpu", QN_ENGINE_CPU, 0, NULL, 0},
+    {"cpu width 1", QN_ENGINE_CPU, 1, NULL, 0},
+    {"cpu width 4", QN_ENGINE_CPU, 4, NULL, 0},
+    {"cpu width 16", QN_ENGINE_CPU, 16, NULL, 0},
+    {"cpu 2 threads", QN_ENGINE_CPU, 0, NULL, 2},
+    {"cpu 7 threads", QN_ENGINE_CPU, 0, NULL, 7},
 };
-static const variant device_variants[] = {{"interp", QN_ENGINE_INTERP, 0, NULL}, {"cuda", QN_ENGINE_CUDA, 0, NULL}};
+static const variant device_variants[] = {{"interp", QN_ENGINE_INTERP, 0, NULL, 0}, {"cuda", QN_ENGINE_CUDA, 0, NULL, 0}};
 
 /* What this run compares: --cuda chooses the second set. */
 static const variant *variants = usual_variants;
@@ -434,7 +436,8 @@ int main(int argc, char **argv) {
     qn_context *contexts[MAX_VARIANTS];
     qn_error error;
     for (int v = 0; v < variant_count; v++) {
-        const qn_context_options options = {.engine = variants[v].engine, .vector_width = variants[v].width, .cpu_features = variants[v].features, .cache_folder = ""};
+        const qn_context_options options = {.engine = variants[v].engine, .vector_width = variants[v].width, .cpu_features = variants[v].features, .cache_folder = "",
+                                            .threads = variants[v].threads, .thread_operations = variants[v].threads > 0};
         if (qn_context_create(&options, &contexts[v], &error) != QN_OK) {
             printf("%s\n", error.message);
             return 1;

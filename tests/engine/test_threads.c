@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THREADS = 8, SIZE = 1000 };
+enum { THREADS = 8, SIZE = 20000, STAGE_THREADS = 4 }; /* so many elements that stages have parts for several threads */
 
 static const char source[] = "kernel saxpy[T: float](a: T, x: T[n], y: T[n]) -> z: T[n] { z[i] = a * x[i] + y[i] }\n"
                              "kernel total(x: f32[n]) -> s: f32 { s = sum(i: x[i]) }\n"
@@ -187,7 +187,7 @@ static void run_threads(shared *s, const char *what) {
 
 static void all_ways(qn_engine engine, const char *name, int rounds) {
     shared s = {.engine = engine, .rounds = rounds};
-    const qn_context_options options = {.cache_folder = ""};
+    const qn_context_options options = {.cache_folder = "", .threads = STAGE_THREADS, .thread_operations = 1};
     char what[64];
     if (qn_context_create(&options, &s.context, NULL) != QN_OK) abort();
     snprintf(what, sizeof what, "%s, own modules", name);
@@ -209,7 +209,7 @@ static void all_ways(qn_engine engine, const char *name, int rounds) {
 static void child_works(shared *s, bool fresh) {
     data *d = new_data(3);
     if (fresh) {
-        const qn_context_options options = {.cache_folder = ""};
+        const qn_context_options options = {.cache_folder = "", .threads = STAGE_THREADS, .thread_operations = 1};
         s->context = NULL;
         if (qn_context_create(&options, &s->context, NULL) != QN_OK) _exit(9);
         s->module = NULL;
@@ -241,7 +241,7 @@ static void fork_child(shared *s, bool fresh, const char *when) {
 
 static void forks(qn_engine engine) {
     shared s = {.engine = engine, .rounds = 1};
-    const qn_context_options options = {.cache_folder = ""};
+    const qn_context_options options = {.cache_folder = "", .threads = STAGE_THREADS, .thread_operations = 1};
     if (qn_context_create(&options, &s.context, NULL) != QN_OK) abort();
     data *d = new_data(1);
     s.module = new_module(&s);

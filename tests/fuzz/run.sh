@@ -8,6 +8,7 @@ folder=$(dirname "$fuzzer")/../fuzz/$(basename "$fuzzer")
 mkdir -p "$folder/corpus" "$folder/findings"
 case $(basename "$fuzzer") in
 fuzz_npy) seeds=$(find examples tests -name '*.npy' -size -300k) ;;
+fuzz_ptx) seeds=$(find tests -name '*.ptx' -size -64k) ;;
 *) seeds=$(find examples tests -name '*.qn' -size -64k) ;;
 esac
 for seed in $seeds; do

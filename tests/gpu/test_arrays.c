@@ -1,6 +1,7 @@
 /* Arrays on a device: as inputs and outputs of calls, copied, strided, chained; what is refused. */
 #include "tests/gpu/gpu.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 static const DLDevice host = {kDLCPU, 0}, pinned = {kDLCUDAHost, 0}, cuda = {kDLCUDA, 0};
@@ -233,6 +234,54 @@ Test(device_arrays, large_arrays_go_in_pieces) {
     qn_array_destroy(x);
     qn_array_destroy(back);
     gpu_close(&g);
+    gpu_expect_no_leak();
+}
+
+/* Memory of the host program's own CUDA code: of any size, at any address that suits the elements, usual or managed. */
+typedef int (*allocator)(unsigned long long *address, size_t bytes);
+typedef int (*managed_allocator)(unsigned long long *address, size_t bytes, unsigned flags);
+typedef int (*releaser)(unsigned long long address);
+typedef int (*device_releaser)(int device);
+typedef int (*retainer)(void **context, int device);
+typedef int (*setter)(void *context);
+
+static void *symbol(const char *name) {
+    void *library = dlopen(EM_LIBRARY, RTLD_NOW | RTLD_LOCAL), *found = library ? dlsym(library, name) : NULL;
+    cr_assert(found, "%s", name);
+    return found;
+}
+
+Test(device_arrays, memory_of_others) {
+    gpu_driver(NULL);
+    gpu g = gpu_open("kernel triple(x: f32[n], inout y: f32[n]) -> z: f32[n] {\n    z[i] = x[i] * 3.0\n    y[i] = y[i] + x[i]\n}\n", NULL);
+    void *context = NULL;
+    cr_assert_eq(((retainer)symbol("cuDevicePrimaryCtxRetain"))(&context, 0), 0);
+    cr_assert_eq(((setter)symbol("cuCtxSetCurrent"))(context), 0);
+    for (int managed = 0; managed < 2; managed++)
+        for (int64_t n = 3; n < 9; n++) {
+            unsigned long long memory = 0;
+            const size_t bytes = (size_t)(2 * n + 1) * sizeof(float); /* y follows x, whose end is not aligned */
+            cr_assert_eq(managed ? ((managed_allocator)symbol("cuMemAllocManaged"))(&memory, bytes, 1) : ((allocator)symbol("cuMemAlloc_v2"))(&memory, bytes), 0);
+            float values[8], *there = (float *)(uintptr_t)memory; /* the emulator's device memory is the host's */
+            for (int64_t i = 0; i < n; i++) values[i] = (float)(i + 1), there[1 + i] = values[i], there[1 + n + i] = 100.0F;
+            DLTensor x = gpu_tensor(QN_F32, 1, &n, NULL, there), y;
+            x.device = (DLDevice){managed ? kDLCUDAManaged : kDLCUDA, 0};
+            y = x;
+            x.byte_offset = sizeof(float);
+            y.byte_offset = (size_t)(n + 1) * sizeof(float);
+            const DLTensor *inputs[2] = {&x, &y};
+            qn_array *z = NULL;
+            cr_assert_eq(qn_call(g.kernel, inputs, 2, &z, 1, NULL, &g.error), QN_OK, "%s", g.error.message);
+            for (int64_t i = 0; i < n; i++) {
+                cr_assert_eq(((float *)qn_array_tensor(z)->data)[i], 3 * values[i]);
+                cr_assert_eq(there[1 + i], values[i], "an input was modified");
+                cr_assert_eq(there[1 + n + i], 100.0F + values[i]);
+            }
+            qn_array_destroy(z);
+            cr_assert_eq(((releaser)symbol("cuMemFree_v2"))(memory), 0);
+        }
+    gpu_close(&g);
+    cr_assert_eq(((device_releaser)symbol("cuDevicePrimaryCtxRelease_v2"))(0), 0);
     gpu_expect_no_leak();
 }
 

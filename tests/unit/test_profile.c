@@ -85,7 +85,7 @@ typedef struct function {
     line lines[256];
     size_t line_count;
 } function;
-typedef struct dump { char *bytes; size_t size; function functions[8]; size_t function_count, closes; } dump;
+typedef struct dump { char *bytes; size_t size; function functions[16]; size_t function_count, closes; } dump;
 
 static uint64_t number_at(const char *at, size_t size) {
     uint64_t value = 0;
@@ -133,7 +133,7 @@ static void parse_dump(const char *path, dump *d) {
         cr_assert_leq(at + 16, d->size);
         const uint64_t kind = number_at(d->bytes + at, 4), size = number_at(d->bytes + at + 4, 4), when = number_at(d->bytes + at + 8, 8);
         cr_assert(size >= 16 && size <= d->size - at && when >= time);
-        cr_assert_lt(d->function_count, 8);
+        cr_assert_lt(d->function_count, 16);
         function *f = &d->functions[d->function_count];
         if (kind == 2) parse_lines(d->bytes + at, d->bytes + at + size, f);
         else if (kind == 0) parse_load(d->bytes + at, d->bytes + at + size, f), d->function_count++;
