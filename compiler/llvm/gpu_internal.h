@@ -54,6 +54,7 @@ typedef struct qn__gpu {
     /* The plan that is being made. The head (constants, parameters, sizes) comes before the steps. */
     qn__growing head, steps, operands, entries;
     uint32_t slot_count, device_slot_count, scratch_count;
+    uint32_t joined;               /* the last step that others jump to */
     uint32_t zero;                 /* a slot with 0 */
 
     /* By value. */
@@ -83,6 +84,7 @@ typedef struct qn__gpu {
     LLVMValueRef lane;             /* i32: number in the warp */
     bool exchanges;                /* WARP: a point loads what it has stored, so that lanes must see each other's stores */
     LLVMValueRef patience[2];      /* i32 in memory: polls until the next look at the stop word; [1] in lanes */
+    uint32_t log_width;            /* the argument with the logarithm of the width of blocks, where they have two dimensions */
     bool flat;                     /* points are numbered in row-major order even where the grid could have more axes */
     const qn__instr *gathered;     /* accumulations into this one's array go to `gathered_in`, shared memory; NULL: none */
     LLVMValueRef gathered_in;

@@ -44,6 +44,8 @@ uint32_t qn__level_count(qn__gpu *g, qn__value lo, qn__value hi) {
     uint64_t from, to;
     if (qn__is_const(g->ir, lo, &from) && qn__is_const(g->ir, hi, &to))
         return qn__plan_constant(g, (int64_t)to > (int64_t)from ? to - from : 0);
+    const qn__instr *size = qn__definition(g->ir, hi);
+    if (qn__is_const(g->ir, lo, &from) && from == 0 && size && size->op == QN__OP_SIZE) return qn__level_host(g, hi); /* never negative */
     if (qn__is_const(g->ir, lo, &from) && from == 0) return qn__plan_binary(g, QN__OP_MAX, qn__level_host(g, hi), g->zero);
     uint32_t length = qn__plan_binary(g, QN__OP_SUB, qn__level_host(g, hi), qn__level_host(g, lo));
     return qn__plan_binary(g, QN__OP_MAX, length, g->zero);

@@ -25,7 +25,7 @@ void *qn__grow(qn__gpu *g, qn__growing *table, size_t size) {
 
 uint32_t qn__plan_slot(qn__gpu *g) { return g->slot_count++; }
 uint32_t qn__plan_scratch(qn__gpu *g) { return g->scratch_count++; }
-uint32_t qn__plan_here(qn__gpu *g) { return g->steps.count; }
+uint32_t qn__plan_here(qn__gpu *g) { return g->joined = g->steps.count; } /* others jump here */
 
 static void add(qn__gpu *g, qn__growing *list, qn__plan_step step, const uint32_t *operands, uint32_t count) {
     step.operand_first = g->operands.count;
@@ -44,6 +44,7 @@ uint32_t qn__plan_add(qn__gpu *g, qn__plan_step step, const uint32_t *operands, 
 }
 
 void qn__plan_target(qn__gpu *g, uint32_t step) {
+    g->joined = g->steps.count;
     if (step < g->steps.count) ((qn__plan_step *)g->steps.items)[step].target = g->steps.count;
 }
 
@@ -61,6 +62,18 @@ uint32_t qn__plan_constant(qn__gpu *g, uint64_t bits) { return head(g, QN__PLAN_
 uint32_t qn__plan_parameter(qn__gpu *g, uint64_t number) { return head(g, QN__PLAN_PARAM, number); }
 uint32_t qn__plan_size(qn__gpu *g, uint64_t number) { return head(g, QN__PLAN_SIZE, number); }
 
+/* The slot of an equal evaluation a short way back, with nothing between that may skip it or change a slot. */
+static uint32_t evaluated(const qn__gpu *g, qn__op op, qn__type type, qn__type result, const uint32_t *operands, uint32_t count) {
+    const qn__plan_step *steps = g->steps.items;
+    for (uint32_t i = g->steps.count; i-- > g->joined;) {
+        const qn__plan_step *s = &steps[i];
+        if (s->op == QN__PLAN_MOVE || s->op == QN__PLAN_READ || s->op == QN__PLAN_JUMP) break;
+        if (s->op != QN__PLAN_EVAL || s->aux != op || s->type != type || s->result_type != result || s->operand_count != count) continue;
+        if (memcmp((const uint32_t *)g->operands.items + s->operand_first, operands, count * sizeof *operands) == 0) return s->target;
+    }
+    return QN__NO_SLOT;
+}
+
 bool qn__plan_known(const qn__gpu *g, uint32_t slot, uint64_t *bits) {
     const qn__plan_step *steps = g->head.items;
     for (uint32_t i = 0; i < g->head.count; i++)
@@ -73,7 +86,9 @@ uint32_t qn__plan_eval(qn__gpu *g, qn__op op, qn__type type, qn__type result, co
     bool known = count <= 3;
     for (uint32_t i = 0; i < count && known; i++) known = qn__plan_known(g, operands[i], &values[i]);
     if (known && qn__eval(op, type, result, values, &bits)) return qn__plan_constant(g, bits);
-    uint32_t slot = qn__plan_slot(g);
+    uint32_t slot = evaluated(g, op, type, result, operands, count);
+    if (slot != QN__NO_SLOT) return slot;
+    slot = qn__plan_slot(g);
     qn__plan_add(g, (qn__plan_step){.op = QN__PLAN_EVAL, .aux = (uint8_t)op, .type = (uint8_t)type, .result_type = (uint8_t)result, .target = slot}, operands, count);
     return slot;
 }

@@ -1,5 +1,6 @@
 /* parallel: threads over the points of a box. The last dimension runs along x, so that neighbouring threads touch neighbouring elements; the one before along
- * y, all others folded into z. Every dimension of the grid is walked by its own stride, so that any grid computes the same.
+ * y, all others folded into z. A block of 256 threads is 32 wide and 8 high, narrower where the last dimension is short: the host knows and passes the logarithm of the
+ * width. Every dimension of the grid is walked by its own stride, so that any grid computes the same.
  *
  * Where a warp runs a point together (QN__MODE_WARP), warps walk the points in row-major order instead, along x.
  *
@@ -10,7 +11,7 @@
 
 #include <string.h>
 
-enum { FLAT_BLOCK = 256, BLOCK_X = 32, BLOCK_Y = 8, WARP_BLOCK = 128, SIDE_BY_SIDE = 4, SHORT_POINT = 32 /* instructions: longer ones are not bound by their accesses */ };
+enum { FLAT_BLOCK = 256, LOG_BLOCK = 8, LOG_WIDTH = 5, WARP_BLOCK = 128, SIDE_BY_SIDE = 4, SHORT_POINT = 32 /* instructions: longer ones are not bound by their accesses */ };
 
 static void point(qn__gpu *g, const qn__instr *instr);
 
@@ -31,10 +32,25 @@ static void place_of_only(qn__gpu *g, qn__box *b, LLVMValueRef *at) {
     at[b->axes - 1] = rest;
 }
 
+/* The thread's place in its block along an axis, and the logarithm of the block's size there. */
+static void place_in_block(qn__gpu *g, const qn__box *b, uint32_t a, LLVMValueRef *thread, LLVMValueRef *log) {
+    qn__emitter *e = g->e;
+    LLVMValueRef number = qn__register(g, "tid.x");
+    if (b->axes == 1) {
+        *thread = number;
+        *log = l_i64(e, LOG_BLOCK);
+        return;
+    }
+    LLVMValueRef width = qn__entry_argument(g, g->log_width);
+    LLVMValueRef last = LLVMBuildSub(e->builder, LLVMBuildShl(e->builder, l_i64(e, 1), width, ""), l_i64(e, 1), "");
+    if (a == 0) *thread = LLVMBuildAnd(e->builder, number, last, ""), *log = width;
+    else if (a == 1) *thread = LLVMBuildLShr(e->builder, number, width, ""), *log = LLVMBuildSub(e->builder, l_i64(e, LOG_BLOCK), width, "");
+    else *thread = *log = l_i64(e, 0);
+}
+
 /* In a block of its own: where the usual launch starts, and where one with `only` does. */
 static void find_starts(qn__gpu *g, qn__box *b) {
-    static const char *const names[3][4] = {
-        {"tid.x", "ntid.x", "ctaid.x", "nctaid.x"}, {"tid.y", "ntid.y", "ctaid.y", "nctaid.y"}, {"tid.z", "ntid.z", "ctaid.z", "nctaid.z"}};
+    static const char *const names[3][2] = {{"ctaid.x", "nctaid.x"}, {"ctaid.y", "nctaid.y"}, {"ctaid.z", "nctaid.z"}};
     qn__emitter *e = g->e;
     LLVMValueRef start[3], step[3], only[3], first = l_int(e, e->i1, 1);
     for (uint32_t a = 0; a < b->axes; a++) {
@@ -49,9 +65,10 @@ static void find_starts(qn__gpu *g, qn__box *b) {
             first = LLVMBuildICmp(e->builder, LLVMIntEQ, start[a], l_i64(e, 0), "");
             continue;
         }
-        LLVMValueRef thread = qn__register(g, names[a][0]), threads = qn__register(g, names[a][1]);
-        start[a] = LLVMBuildAdd(e->builder, LLVMBuildMul(e->builder, qn__register(g, names[a][2]), threads, ""), thread, "");
-        step[a] = LLVMBuildMul(e->builder, qn__register(g, names[a][3]), threads, "");
+        LLVMValueRef thread, log;
+        place_in_block(g, b, a, &thread, &log);
+        start[a] = LLVMBuildAdd(e->builder, LLVMBuildShl(e->builder, qn__register(g, names[a][0]), log, ""), thread, "");
+        step[a] = LLVMBuildShl(e->builder, qn__register(g, names[a][1]), log, "");
         first = LLVMBuildAnd(e->builder, first, LLVMBuildICmp(e->builder, LLVMIntEQ, start[a], l_i64(e, 0), ""), "");
     }
     LLVMBasicBlockRef usual = LLVMGetInsertBlock(e->builder), one = l_block(e, "only"), go = l_block(e, "points");
@@ -212,10 +229,30 @@ static void four_points(qn__gpu *g, const qn__instr *instr) {
 }
 
 /* How many threads to ask for. Where bounds are known on the device only, so many that a device is full. */
-static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const qn__instr *instr) {
-    uint32_t rank = (uint32_t)instr->imm, one = qn__plan_constant(g, 1), counts[3] = {one, one, one};
+static bool known_bounds(const qn__gpu *g, const qn__instr *instr) {
     bool known = true;
-    for (uint32_t i = 0; i < 2 * rank; i++) known &= g->place[instr->args[i]] != QN__PLACE_DEVICE;
+    for (uint32_t i = 0; i < 2 * instr->imm; i++) known &= g->place[instr->args[i]] != QN__PLACE_DEVICE;
+    return known;
+}
+
+/* A slot with the logarithm of the width of blocks: 2^w is at least the last extent, or 32. */
+static uint32_t block_width(qn__gpu *g, const qn__instr *instr) {
+    uint32_t rank = (uint32_t)instr->imm, most = qn__plan_constant(g, LOG_WIDTH), one = qn__plan_constant(g, 1);
+    if (!known_bounds(g, instr)) return most;
+    uint32_t extent = qn__plan_binary(g, QN__OP_MAX, qn__level_count(g, instr->args[2 * rank - 2], instr->args[2 * rank - 1]), one);
+    uint32_t last = qn__plan_binary(g, QN__OP_SUB, extent, one), zeros = qn__plan_eval(g, QN__OP_CLZ, QN__TYPE_I64, QN__TYPE_I64, &last, 1);
+    return qn__plan_binary(g, QN__OP_MIN, qn__plan_binary(g, QN__OP_SUB, qn__plan_constant(g, 64), zeros), most);
+}
+
+/* Tiles of 2^log points: (count + 2^log - 1) >> log. */
+static uint32_t tiles(qn__gpu *g, uint32_t count, uint32_t log) {
+    uint32_t one = qn__plan_constant(g, 1), less = qn__plan_binary(g, QN__OP_SUB, qn__plan_binary(g, QN__OP_SHL, one, log), one);
+    return qn__plan_binary(g, QN__OP_SHR, qn__plan_binary(g, QN__OP_ADD, count, less), log);
+}
+
+static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const qn__instr *instr, uint32_t width) {
+    uint32_t rank = (uint32_t)instr->imm, one = qn__plan_constant(g, 1), counts[3] = {one, one, one};
+    bool known = known_bounds(g, instr);
     if (!known) counts[0] = qn__plan_constant(g, rank == 1 ? QN__GUESSED_POINTS : 2048);
     if (!known && rank > 1) counts[1] = qn__plan_constant(g, QN__GUESSED_POINTS / 2048);
     for (uint32_t d = 0; known && d < rank; d++) {
@@ -227,6 +264,10 @@ static void launch(qn__gpu *g, const qn__unit *unit, const char *symbol, const q
             if (counts[a] != one) counts[0] = counts[0] == one ? counts[a] : qn__level_product(g, counts[0], counts[a]);
         qn__plan_launch(g, unit, symbol, qn__level_product(g, counts[0], qn__plan_constant(g, QN__WARP)), one, one);
         return;
+    }
+    if (rank > 1) {
+        counts[0] = qn__level_product(g, tiles(g, counts[0], width), qn__plan_constant(g, FLAT_BLOCK));
+        counts[1] = tiles(g, counts[1], qn__plan_binary(g, QN__OP_SUB, qn__plan_constant(g, LOG_BLOCK), width));
     }
     qn__plan_launch(g, unit, symbol, counts[0], counts[1], counts[2]);
 }
@@ -274,9 +315,10 @@ static void all_points(qn__gpu *g, const qn__instr *instr, qn__mode mode) {
     if (rank == 0) qn__unit_begin(g, &unit, "point", instr->location, 1, 1, 1);
     else if (mode == QN__MODE_ORDERED) qn__unit_begin(g, &unit, "in_order", instr->location, 1, 1, 1);
     else if (mode == QN__MODE_WARP) qn__unit_begin(g, &unit, "rows", instr->location, WARP_BLOCK, 1, 1);
-    else if (rank == 1) qn__unit_begin(g, &unit, "points", instr->location, FLAT_BLOCK, 1, 1);
-    else qn__unit_begin(g, &unit, "points", instr->location, BLOCK_X, BLOCK_Y, 1);
+    else qn__unit_begin(g, &unit, "points", instr->location, FLAT_BLOCK, 1, 1);
     if (mode == QN__MODE_UNIFORM || mode == QN__MODE_ORDERED) unit.fixed_grid = 1;
+    uint32_t width = mode == QN__MODE_POINTS && rank > 1 ? block_width(g, instr) : 0;
+    if (mode == QN__MODE_POINTS && rank > 1) g->log_width = qn__unit_slot(g, &unit, width);
     bool four = mode == QN__MODE_POINTS && rank == 1 && side_by_side(g->ir, instr);
     if (four) unit.per_thread = SIDE_BY_SIDE;
     qn__unit_instr(g, &unit, instr);
@@ -290,7 +332,7 @@ static void all_points(qn__gpu *g, const qn__instr *instr, qn__mode mode) {
     qn__entry_end(g);
     uint32_t one = qn__plan_constant(g, 1);
     if (mode == QN__MODE_ORDERED) qn__plan_launch(g, &unit, symbol, one, one, one);
-    else launch(g, &unit, symbol, instr);
+    else launch(g, &unit, symbol, instr, width);
 }
 
 void qn__gpu_parallel(qn__gpu *g, const qn__instr *instr) {
