@@ -177,7 +177,7 @@ struct em_run {
     uint32_t threads, warps, shared_bytes, shared_static;
     uint64_t local_stride;
     char *parameters;            /* a copy */
-    uint64_t grid_number;
+    uint64_t grid_number, fences;
     const em_lanes *lanes;
 };
 
