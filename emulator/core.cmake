@@ -5,8 +5,8 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT QN_SANITIZE)
 endif()
 add_library(quern_emulator_core OBJECT
     ptx_lex.c ptx_table.c ptx_parse.c ptx_symbol.c ptx_constant.c ptx_declare.c ptx_body.c ptx_match.c ptx_check.c ptx_meaning.c
-    module.c flow.c translate.c translate_instruction.c translate_control.c translate_memory.c execute.c execute_flow.c execute_block.c
-    execute_data.c execute_float.c execute_memory.c execute_atomic.c execute_warp.c execute_shadow.c execute_matrix.c number.c ${em_lanes})
+    module.c flow.c registers.c translate.c translate_instruction.c translate_control.c translate_memory.c execute.c execute_flow.c execute_block.c
+    execute_data.c execute_float.c execute_memory.c execute_atomic.c execute_warp.c execute_shadow.c execute_matrix.c execute_print.c number.c ${em_lanes})
 set_target_properties(quern_emulator_core PROPERTIES C_VISIBILITY_PRESET hidden)
 # Registers are bytes that steps read as the type they need.
 target_compile_options(quern_emulator_core PRIVATE -fno-strict-aliasing)

@@ -57,6 +57,9 @@ typedef struct em_launch {
     em_memory *memory;
     const em_device *device;
     const volatile int32_t *cancel; /* not 0: end with CANCELLED; may be NULL */
+    /* What kernels print with vprintf, line by line or not; may be called by several threads at once. NULL: dropped. */
+    void (*print)(void *context, const char *text, size_t length);
+    void *print_context;
 } em_launch;
 
 /* Runs all blocks. False with *fault filled in. */

@@ -175,14 +175,22 @@ static void pass(em_warp *warp, const uint32_t *here, const em_variable *formal,
     }
 }
 
+/* A passed value of a lane, of up to 8 bytes. */
+static uint64_t passed_value(const em_warp *warp, const uint32_t *here, uint32_t lane) {
+    uint64_t value = 0;
+    uint32_t bytes = here[2] < 8 ? here[2] : 8;
+    if (here[0] == EM_PASS_MEMORY) memcpy(&value, warp->local + lane * warp->worker->run->local_stride + warp->frame->local + here[1], bytes);
+    if (here[0] == EM_PASS_REGISTER) memcpy(&value, warp->registers + here[1] + lane * here[2], bytes);
+    return value;
+}
+
 static em_answer assert_fail(em_warp *warp, const em_step *step, uint32_t mask) {
     uint32_t lane = (uint32_t)__builtin_ctz(mask);
     char texts[3][160] = {"", "", ""};
     uint32_t line = 0;
     for (uint32_t k = 0; k < 4 && k < step->list_count; k++) {
         const uint32_t *here = step->list + 3 * k;
-        uint64_t value = 0;
-        if (here[0] == EM_PASS_MEMORY) memcpy(&value, warp->local + lane * warp->worker->run->local_stride + warp->frame->local + here[1], here[2] < 8 ? here[2] : 8);
+        uint64_t value = passed_value(warp, here, lane);
         if (k == 2) {
             line = (uint32_t)value;
             continue;
@@ -199,12 +207,25 @@ static em_answer assert_fail(em_warp *warp, const em_step *step, uint32_t mask) 
     return em_fail(warp, step, lane, EM_FAULT_ASSERT, "%s:%u: %s: assertion '%s' failed", texts[1], line, texts[2], texts[0]);
 }
 
+static em_answer print(em_warp *warp, const em_step *step, uint32_t mask) {
+    const em_call *call = step->instruction->call;
+    for (uint32_t l = 0; l < EM_LANES && call->argument_count == 2; l++) {
+        if (!(mask >> l & 1)) continue;
+        int32_t result = em_print(warp, l, passed_value(warp, step->list, l), passed_value(warp, step->list + 3, l));
+        const uint32_t *back = step->list + 6;
+        if (call->result_count != 1 || back[2] != 4) continue;
+        if (back[0] == EM_PASS_MEMORY) memcpy(warp->local + l * warp->worker->run->local_stride + warp->frame->local + back[1], &result, 4);
+        if (back[0] == EM_PASS_REGISTER) memcpy(warp->registers + back[1] + l * 4, &result, 4);
+    }
+    return EM_NEXT;
+}
+
 static em_answer enter(em_warp *warp, const em_step *step, uint32_t mask, const em_function *callee, uint32_t again) {
     const em_code *code = callee->translated;
     em_split *split = warp->split;
     if (!code) {
         if (!strcmp(callee->name, "__assertfail")) return assert_fail(warp, step, mask);
-        if (!strcmp(callee->name, "vprintf")) return EM_NEXT;
+        if (!strcmp(callee->name, "vprintf")) return print(warp, step, mask);
         return em_fail(warp, step, (uint32_t)__builtin_ctz(mask), EM_FAULT_TRAP, "call of '%.100s', which is not defined", callee->name);
     }
     em_frame *caller = warp->frame;

@@ -177,7 +177,7 @@ struct em_run {
     uint32_t threads, warps, shared_bytes, shared_static;
     uint64_t local_stride;
     char *parameters;            /* a copy */
-    uint64_t grid_number;
+    uint64_t grid_number, fences;
     const em_lanes *lanes;
 };
 
@@ -261,6 +261,7 @@ void em_shadow_start(em_block_state *block);
 void em_shadow_warp(em_warp *warp);
 void em_shadow_fence(em_warp *warp);
 
+int32_t em_print(em_warp *warp, uint32_t lane, uint64_t format, uint64_t arguments);
 bool em_split_push(em_warp *warp, em_split *split, em_entry entry);
 /* A block ends before its warps did: their frames go back. */
 void em_splits_release(em_warp *warp);

@@ -203,6 +203,8 @@ static bool describe(em_module *module, em_function *function, uint32_t function
     uint64_t most = function->has_maxntid ? (uint64_t)function->maxntid[0] * function->maxntid[1] * function->maxntid[2] : limit;
     if (function->has_reqntid) most = (uint64_t)function->reqntid[0] * function->reqntid[1] * function->reqntid[2];
     function->info.name = function->name;
+    function->info.registers = em_registers_estimate(function);
+    if (function->maxnreg && function->info.registers > function->maxnreg) function->info.registers = function->maxnreg;
     function->info.max_threads = most < limit ? (uint32_t)most : limit;
     function->info.parameter_count = function->prototype.formal_count;
     function->info.parameter_bytes = function->parameter_bytes;

@@ -205,6 +205,7 @@ bool em_parse(em_module *module, const char *text, size_t length);
 /* Finds the form of an instruction among the rows and checks its operands; reports what is wrong. */
 bool em_check(em_module *module, em_function *function, em_instruction *instruction, const char *mnemonic, const char *const *words, uint32_t word_count);
 bool em_check_function(em_module *module, em_function *function); /* what needs the whole function */
+uint32_t em_registers_estimate(const em_function *function);
 bool em_translate(em_module *module, em_function *function);
 void em_translated_free(em_function *function);
 

@@ -35,7 +35,7 @@ static bool add_registers(em_parser *parser, em_function *owner, em_type type, u
         owner->register_types = types;
     }
     *base = owner->register_count;
-    memset(owner->register_types + owner->register_count, type, count * width);
+    memset(owner->register_types + owner->register_count, (int)type, count * width);
     owner->register_count = total;
     return true;
 }

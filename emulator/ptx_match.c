@@ -75,6 +75,7 @@ static em_modifier modifier_named(const char *name) {
 typedef struct trial { uint32_t matched; bool types; } trial;
 
 static void take(em_instruction *instruction, em_modifier modifier, bool second) {
+    if (!modifier) return;
     instruction->flags[modifier / 64] |= (uint64_t)1 << (modifier % 64);
     if (second) instruction->space2 = (uint8_t)modifier;
     else if (em_modifier_group(modifier) != EM_GROUP_FLAG) instruction->modifier[em_modifier_group(modifier)] = (uint8_t)modifier;

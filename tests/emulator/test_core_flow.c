@@ -104,6 +104,24 @@ Test(flow, guarded_and_indirect_calls) {
         "{ .param .b32 a; .param .b32 r; st.param.b32 [a], %r2; pr: .callprototype (.param .b32 _) _ (.param .b32 _); call (r), %rd7, (a), pr; ld.param.b32 %r3, [r]; }", 64, called);
 }
 
+static char printed[256];
+static void collect(void *context, const char *text, size_t length) { (void)context; strncat(printed, text, length); }
+Test(flow, printing) {
+    core machine = core_open();
+    /* "%d %5.2f %s %llx|" */
+    char *text = core_kernel(NULL, ".extern .func (.param .b32 r) vprintf(.param .b64 f, .param .b64 a);\n.global .align 1 .b8 f[18] = {37, 100, 32, 37, 53, 46, 50, 102, 32, 37, 115, 32, 37, 108, 108, 120, 124, 0};\n"
+        ".global .align 1 .b8 s[3] = {104, 105, 0};", ".local .align 8 .b8 l[32]; mov.u64 %rd3, l; cvta.local.u64 %rd4, %rd3; neg.s32 %r2, %r1; st.local.u32 [%rd3], %r2; mov.f64 %fd1, 0d3FF8000000000000; st.local.f64 [%rd3+8], %fd1;\n"
+        "mov.u64 %rd5, s; st.local.u64 [%rd3+16], %rd5; mov.u64 %rd6, 0x123456789ab; st.local.u64 [%rd3+24], %rd6; mov.u64 %rd7, f; { .param .b64 p; .param .b64 q; .param .b32 r; st.param.b64 [p], %rd7; st.param.b64 [q], %rd4; call (r), vprintf, (p, q); ld.param.b32 %r3, [r]; }");
+    cr_assert_eq(core_load(&machine, text), EM_OK, "%s", machine.log.data);
+    uint64_t parameters[2] = {0, 0};
+    em_launch launch = {.function = em_module_function(machine.module, "kernel"), .grid = {1, 1, 1}, .block = {2, 1, 1}, .parameters = parameters, .memory = machine.memory,
+        .device = &machine.device, .print = collect};
+    cr_expect(em_execute(&launch, &machine.fault), "%s", machine.fault.text);
+    cr_expect_str_eq(printed, "0  1.50 hi 123456789ab|-1  1.50 hi 123456789ab|");
+    free(text);
+    core_close(&machine);
+}
+
 /* ---- barriers ---- */
 
 static uint32_t count(uint32_t t, const uint32_t *in, uint32_t n) {
