@@ -117,7 +117,7 @@ static bool vector_move(em_module *module, const em_instruction *instruction, co
     return true;
 }
 
-static bool move(em_module *module, const em_function *function, const em_instruction *instruction) {
+static bool move(em_module *module, const em_instruction *instruction) {
     const em_operand *to = &instruction->operands[0], *from = &instruction->operands[1];
     em_type type = (em_type)instruction->type[0];
     if (to->kind == EM_OPERAND_VECTOR && from->kind == EM_OPERAND_VECTOR) return wrong(module, instruction, "Arguments mismatch");
@@ -129,7 +129,6 @@ static bool move(em_module *module, const em_function *function, const em_instru
     case EM_OPERAND_REGISTER: good &= (!from->negated || type == EM_PRED) && em_types_fit((em_type)from->type, type); break;
     case EM_OPERAND_SPECIAL: good &= integer && (em_type_bits(type) == em_special_bits(from->special) || em_type_bits(type) == 16); break;
     case EM_OPERAND_VARIABLE:
-        if (from->variable->space == EM_SPACE_PARAM && !function->entry) return wrong(module, instruction, "Illegal to take address of parameter");
         if (from->variable->space == EM_SPACE_PARAM && !from->variable->listed) return wrong(module, instruction, "Illegal to take address of parameter");
         good &= integer && (em_type_bits(type) == 64 || (em_type_bits(type) == 32 && from->variable->space != EM_SPACE_GLOBAL)); break;
     case EM_OPERAND_FUNCTION: good &= integer && em_type_bits(type) == 64; break;
@@ -251,7 +250,7 @@ bool em_check_meaning(em_module *module, em_function *function, em_instruction *
         if (operands[0].kind == EM_OPERAND_SINK && operands[1].kind != EM_OPERAND_REGISTER) return wrong(module, instruction, "Arguments mismatch");
         return compare(module, instruction, (em_type)type[0]);
     case EM_OP_CVT: return convert(module, instruction);
-    case EM_OP_MOV: return move(module, function, instruction);
+    case EM_OP_MOV: return move(module, instruction);
     case EM_OP_ATOM: return atomic(module, instruction, false);
     case EM_OP_RED: return atomic(module, instruction, true);
     case EM_OP_LD:

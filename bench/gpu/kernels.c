@@ -1,12 +1,13 @@
-/* The rows of kernels.def: at the checked extent the result's bytes against those of the processor, at the measured extent the time of a call whose arrays stay on
- * the device, by the host's clock and by the device's. Operations are counted by the interpreter at the checked extent and scaled. */
+/* The rows of kernels.def: at the checked extent the result's bytes against those of the processor, at the measured
+ * extent the time of a call whose arrays stay on the device, by the host's clock and by the device's. Operations are
+ * counted by the interpreter at the checked extent and scaled. */
 #include "gpu.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define SIZE NAN
+#define SIZE        NAN
 #define UNPACK(...) __VA_ARGS__
 typedef struct spec {
     gpu_group group;
@@ -16,7 +17,8 @@ typedef struct spec {
     double scalars[GPU_SCALARS];
 } spec;
 static const spec specs[] = {
-#define KERNEL(GROUP, name, full, small, checked, power, scalars) {GPU_##GROUP, #name, full, small, checked, power, {UNPACK scalars}},
+#define KERNEL(GROUP, name, full, small, checked, power, scalars)                                                      \
+    {GPU_##GROUP, #name, full, small, checked, power, {UNPACK scalars}},
 #include "kernels.def"
 #undef KERNEL
 };
@@ -49,7 +51,8 @@ static bool check(gpu_bench *b, const spec *s, gpu_row *row, double *operations)
         if (!right) gpu_fail(row, "the bytes differ from the processor's at extent %lld", (long long)extent);
         qn_array_destroy(copy);
     }
-    if (right && qn_count(cpu.kernel, cpu.list, cpu.input_count, &counts, &error) != QN_OK) gpu_fail(row, "%s", error.message);
+    if (right && qn_count(cpu.kernel, cpu.list, cpu.input_count, &counts, &error) != QN_OK)
+        gpu_fail(row, "%s", error.message);
     *operations = (double)counts.float_ops / pow((double)extent, s->power);
     gpu_call_end(&cpu);
     gpu_call_end(&cuda);
@@ -102,7 +105,8 @@ void gpu_kernels(gpu_bench *b, gpu_group group) {
         const spec *s = &specs[i];
         if (s->group != group) continue;
         gpu_row *row = gpu_add(b, group, s->name, "Quern", (double)(b->small ? s->small : s->full));
-        const bool again = i > 0 && strcmp(specs[i - 1].name, s->name) == 0 && operations > 0; /* checked at its first extent */
+        const bool again =
+            i > 0 && strcmp(specs[i - 1].name, s->name) == 0 && operations > 0; /* checked at its first extent */
         if (again || check(b, s, row, &operations)) measure(b, s, row, operations);
     }
 }

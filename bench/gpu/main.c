@@ -1,8 +1,10 @@
-/* bench_gpu: what a CUDA device does by itself and what Quern's kernels do on it, in one process, as JSON and as Markdown.
+/* bench_gpu: what a CUDA device does by itself and what Quern's kernels do on it, in one process, as JSON and as
+ * Markdown.
  *
  *     bench_gpu --probe | [--small] [--json FILE] [--markdown FILE] KERNELS.qn
  *
- * --probe only says what the device is. Exit codes are quern's: 7 without a device, 70 when a result is wrong or a row failed. run.sh is what to start. */
+ * --probe only says what the device is. Exit codes are quern's: 7 without a device, 70 when a result is wrong or a row
+ * failed. run.sh is what to start. */
 #include "gpu.h"
 
 #include <math.h>
@@ -12,9 +14,12 @@
 #include <string.h>
 #include <time.h>
 
-enum { ENOUGH_MS = 300, TOO_LONG_MS = 3000, FEWEST = 5, MOST = 200 };
-static const char *const titles[GPU_GROUPS] = {
-    [GPU_BANDWIDTH] = "Bandwidth", [GPU_LAUNCH] = "What a call costs", [GPU_PRODUCT] = "Matrix products", [GPU_KERNELS] = "Kernels"};
+enum { FEWEST = 5, MOST = 200 };
+static const double ENOUGH_MS = 300, TOO_LONG_MS = 3000;
+static const char *const titles[GPU_GROUPS] = {[GPU_BANDWIDTH] = "Bandwidth",
+                                               [GPU_LAUNCH] = "What a call costs",
+                                               [GPU_PRODUCT] = "Matrix products",
+                                               [GPU_KERNELS] = "Kernels"};
 
 double gpu_now(void) {
     struct timespec t;
@@ -33,7 +38,9 @@ double gpu_median(double *values, size_t count) {
     return count % 2 ? values[count / 2] : 0.5 * (values[count / 2 - 1] + values[count / 2]);
 }
 
-bool gpu_more(double spent, int runs) { return runs < MOST && (runs < FEWEST ? runs == 0 || spent < TOO_LONG_MS : spent < ENOUGH_MS); }
+bool gpu_more(double spent, int runs) {
+    return runs < MOST && (runs < FEWEST ? runs == 0 || spent < TOO_LONG_MS : spent < ENOUGH_MS);
+}
 
 gpu_row *gpu_add(gpu_bench *b, gpu_group group, const char *name, const char *by, double extent) {
     const size_t room = sizeof b->rows / sizeof *b->rows;
@@ -73,8 +80,10 @@ static bool open_device(gpu_bench *b) {
         return false;
     }
     if (d->cuDeviceGetCount(&count) != CU_SUCCESS || count == 0 || d->cuDeviceGet(&device, 0) != CU_SUCCESS ||
-        d->cuDeviceGetName(b->device_name, (int)sizeof b->device_name, device) != CU_SUCCESS || d->cuDeviceTotalMem(&b->memory, device) != CU_SUCCESS ||
-        d->cuDevicePrimaryCtxRetain(&b->context, device) != CU_SUCCESS || d->cuCtxPushCurrent(b->context) != CU_SUCCESS ||
+        d->cuDeviceGetName(b->device_name, (int)sizeof b->device_name, device) != CU_SUCCESS ||
+        d->cuDeviceTotalMem(&b->memory, device) != CU_SUCCESS ||
+        d->cuDevicePrimaryCtxRetain(&b->context, device) != CU_SUCCESS ||
+        d->cuCtxPushCurrent(b->context) != CU_SUCCESS ||
         d->cuStreamCreate(&b->stream, CU_STREAM_NON_BLOCKING) != CU_SUCCESS) {
         fprintf(stderr, "bench_gpu: the driver is there, but no device that works\n");
         return false;
@@ -92,8 +101,10 @@ static bool open_device(gpu_bench *b) {
 
 static bool open_quern(gpu_bench *b, const char *kernels) {
     qn_error error = {0};
-    const qn_context_options cuda = {.engine = QN_ENGINE_CUDA, .cache_folder = ""}, cpu = {.engine = QN_ENGINE_CPU, .cache_folder = ""};
-    const bool done = qn_context_create(&cuda, &b->cuda, &error) == QN_OK && qn_context_create(&cpu, &b->cpu, &error) == QN_OK &&
+    const qn_context_options cuda = {.engine = QN_ENGINE_CUDA, .cache_folder = ""},
+                             cpu = {.engine = QN_ENGINE_CPU, .cache_folder = ""};
+    const bool done = qn_context_create(&cuda, &b->cuda, &error) == QN_OK &&
+                      qn_context_create(&cpu, &b->cpu, &error) == QN_OK &&
                       qn_module_from_file(b->cuda, kernels, &b->cuda_module, &error) == QN_OK &&
                       qn_module_from_file(b->cpu, kernels, &b->cpu_module, &error) == QN_OK;
     if (!done) fprintf(stderr, "bench_gpu: %s\n", error.message);
@@ -118,13 +129,16 @@ static void number(FILE *f, const char *name, double value) {
 static bool write_json(const gpu_bench *b, const char *path) {
     FILE *f = fopen(path, "w");
     if (!f) return false;
-    fprintf(f, "{\"device\": \"%s\", \"compute_capability\": %d, \"driver\": %d, \"library\": \"%s\", \"multiprocessors\": %d, \"clock_mhz\": %.0f, \"memory_clock_mhz\": %.0f, "
-               "\"bus_bits\": %d, \"memory_bytes\": %zu, \"small\": %s, \"rows\": [",
-            b->device_name, b->sm, b->driver.version, b->driver.path, b->processors, b->clock_khz * 1e-3, b->memory_clock_khz * 1e-3, b->bus_bits, b->memory,
-            b->small ? "true" : "false");
+    fprintf(f,
+            "{\"device\": \"%s\", \"compute_capability\": %d, \"driver\": %d, \"library\": \"%s\", "
+            "\"multiprocessors\": %d, \"clock_mhz\": %.0f, \"memory_clock_mhz\": %.0f, "
+            "\"bus_bits\": %d, \"memory_bytes\": %zu, \"small\": %s, \"rows\": [",
+            b->device_name, b->sm, b->driver.version, b->driver.path, b->processors, b->clock_khz * 1e-3,
+            b->memory_clock_khz * 1e-3, b->bus_bits, b->memory, b->small ? "true" : "false");
     for (size_t i = 0; i < b->row_count; i++) {
         const gpu_row *r = &b->rows[i];
-        fprintf(f, "%s\n {\"group\": \"%s\", \"name\": \"%s\", \"by\": \"%s\"", i ? "," : "", titles[r->group], r->name, r->by);
+        fprintf(f, "%s\n {\"group\": \"%s\", \"name\": \"%s\", \"by\": \"%s\"", i ? "," : "", titles[r->group], r->name,
+                r->by);
         number(f, "extent", r->extent);
         number(f, "call_ms", r->call_ms);
         number(f, "device_ms", r->device_ms);
@@ -149,7 +163,8 @@ static bool write_markdown(const gpu_bench *b, const char *path) {
         const bool calls = g == GPU_LAUNCH;
         fprintf(f, "\n## %s\n", titles[g]);
         fprintf(f, calls ? "| what | by | elements | microseconds | remark |\n| --- | --- | --- | --- | --- |\n"
-                         : "| what | by | extent | call, ms | on the device, ms | GB/s | GFLOP/s | remark |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+                         : "| what | by | extent | call, ms | on the device, ms | GB/s | GFLOP/s | remark |\n| --- | "
+                           "--- | --- | --- | --- | --- | --- | --- |\n");
         for (size_t i = 0; i < b->row_count; i++) {
             const gpu_row *r = &b->rows[i];
             if ((int)r->group != g) continue;
@@ -166,16 +181,24 @@ static bool write_markdown(const gpu_bench *b, const char *path) {
 }
 
 static void probe(const gpu_bench *b) {
-    printf("%s, sm_%d, %d multiprocessors at %.0f MHz, memory %.1f GB at %.0f MHz and %d bits, driver %s for CUDA %d.%d\n", b->device_name, b->sm, b->processors,
-           b->clock_khz * 1e-3, (double)b->memory * 1e-9, b->memory_clock_khz * 1e-3, b->bus_bits, b->driver.path, b->driver.version / 1000, b->driver.version % 1000 / 10);
+    printf(
+        "%s, sm_%d, %d multiprocessors at %.0f MHz, memory %.1f GB at %.0f MHz and %d bits, driver %s for CUDA %d.%d\n",
+        b->device_name, b->sm, b->processors, b->clock_khz * 1e-3, (double)b->memory * 1e-9, b->memory_clock_khz * 1e-3,
+        b->bus_bits, b->driver.path, b->driver.version / 1000, b->driver.version % 1000 / 10);
 }
 
-static void bandwidth(gpu_bench *b) { gpu_kernels(b, GPU_BANDWIDTH); }
-static void kernels_of_all_kinds(gpu_bench *b) { gpu_kernels(b, GPU_KERNELS); }
-static void products(gpu_bench *b) { gpu_kernels(b, GPU_PRODUCT); }
+static void bandwidth(gpu_bench *b) {
+    gpu_kernels(b, GPU_BANDWIDTH);
+}
+static void kernels_of_all_kinds(gpu_bench *b) {
+    gpu_kernels(b, GPU_KERNELS);
+}
+static void products(gpu_bench *b) {
+    gpu_kernels(b, GPU_PRODUCT);
+}
 
 static int measure(gpu_bench *b, const char *kernels, const char *json, const char *markdown) {
-    static void (*const parts[])(gpu_bench *b) = {gpu_raw, bandwidth, kernels_of_all_kinds, products, gpu_blas};
+    static void (*const parts[])(gpu_bench * b) = {gpu_raw, bandwidth, kernels_of_all_kinds, products, gpu_blas};
     if (!open_quern(b, kernels)) return 7;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         parts[i](b);
@@ -194,11 +217,16 @@ int main(int argc, char **argv) {
     const char *json = NULL, *markdown = NULL, *kernels = NULL;
     bool only = false;
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--probe") == 0) only = true;
-        else if (strcmp(argv[i], "--small") == 0) bench.small = true;
-        else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc) json = argv[++i];
-        else if (strcmp(argv[i], "--markdown") == 0 && i + 1 < argc) markdown = argv[++i];
-        else kernels = argv[i];
+        if (strcmp(argv[i], "--probe") == 0)
+            only = true;
+        else if (strcmp(argv[i], "--small") == 0)
+            bench.small = true;
+        else if (strcmp(argv[i], "--json") == 0 && i + 1 < argc)
+            json = argv[++i];
+        else if (strcmp(argv[i], "--markdown") == 0 && i + 1 < argc)
+            markdown = argv[++i];
+        else
+            kernels = argv[i];
     }
     if (!only && !kernels) {
         fprintf(stderr, "usage: bench_gpu --probe | [--small] [--json FILE] [--markdown FILE] KERNELS.qn\n");

@@ -1,4 +1,5 @@
-/* The driver by itself: the card's own copy, a copy kernel in PTX by hand, a tiny kernel launched by hand; and Quern's calls of a tiny kernel beside them. */
+/* The driver by itself: the card's own copy, a copy kernel in PTX by hand, a tiny kernel launched by hand; and Quern's
+ * calls of a tiny kernel beside them. */
 #include "gpu.h"
 
 #include <stdio.h>
@@ -13,15 +14,18 @@ static const char code[] =
     ".visible .entry wide_copy(.param .u64 x, .param .u64 y, .param .u64 n)\n{\n"
     ".reg .pred %p;\n.reg .b32 %r<8>;\n.reg .b64 %d<12>;\n"
     "ld.param.u64 %d1, [x];\nld.param.u64 %d2, [y];\nld.param.u64 %d3, [n];\n"
-    "mov.u32 %r1, %tid.x;\nmov.u32 %r2, %ntid.x;\nmov.u32 %r3, %ctaid.x;\ncvt.u64.u32 %d4, %r1;\nmul.wide.u32 %d5, %r3, %r2;\nadd.s64 %d4, %d4, %d5;\n"
+    "mov.u32 %r1, %tid.x;\nmov.u32 %r2, %ntid.x;\nmov.u32 %r3, %ctaid.x;\ncvt.u64.u32 %d4, %r1;\nmul.wide.u32 %d5, "
+    "%r3, %r2;\nadd.s64 %d4, %d4, %d5;\n"
     "setp.ge.u64 %p, %d4, %d3;\n@%p bra DONE;\n"
     "shl.b64 %d6, %d4, 4;\nadd.s64 %d7, %d1, %d6;\nadd.s64 %d8, %d2, %d6;\n"
     "ld.global.v4.u32 {%r4, %r5, %r6, %r7}, [%d7];\nst.global.v4.u32 [%d8], {%r4, %r5, %r6, %r7};\nDONE:\nret;\n}\n"
     ".visible .entry tiny(.param .f32 a, .param .u64 x, .param .u64 y, .param .u64 z)\n{\n"
     ".reg .f32 %f<5>;\n.reg .b32 %r;\n.reg .b64 %d<8>;\n"
     "ld.param.f32 %f1, [a];\nld.param.u64 %d1, [x];\nld.param.u64 %d2, [y];\nld.param.u64 %d3, [z];\n"
-    "mov.u32 %r, %tid.x;\nmul.wide.u32 %d4, %r, 4;\nadd.s64 %d5, %d1, %d4;\nadd.s64 %d6, %d2, %d4;\nadd.s64 %d7, %d3, %d4;\n"
-    "ld.global.f32 %f2, [%d5];\nld.global.f32 %f3, [%d6];\nfma.rn.f32 %f4, %f1, %f2, %f3;\nst.global.f32 [%d7], %f4;\nret;\n}\n";
+    "mov.u32 %r, %tid.x;\nmul.wide.u32 %d4, %r, 4;\nadd.s64 %d5, %d1, %d4;\nadd.s64 %d6, %d2, %d4;\nadd.s64 %d7, %d3, "
+    "%d4;\n"
+    "ld.global.f32 %f2, [%d5];\nld.global.f32 %f3, [%d6];\nfma.rn.f32 %f4, %f1, %f2, %f3;\nst.global.f32 [%d7], "
+    "%f4;\nret;\n}\n";
 
 typedef struct raw {
     gpu_bench *b;
@@ -37,7 +41,8 @@ static qn__cu_result copy_once(raw *r, bool by_kernel) {
     const qn__cuda_driver *d = &r->b->driver;
     uint64_t vectors = r->bytes / 16;
     void *parameters[] = {&r->from, &r->to, &vectors};
-    return by_kernel ? d->cuLaunchKernel(r->wide, (unsigned)((vectors + 255) / 256), 1, 1, 256, 1, 1, 0, r->b->stream, parameters, NULL)
+    return by_kernel ? d->cuLaunchKernel(r->wide, (unsigned)((vectors + 255) / 256), 1, 1, 256, 1, 1, 0, r->b->stream,
+                                         parameters, NULL)
                      : d->cuMemcpyDtoDAsync(r->to, r->from, r->bytes, r->b->stream);
 }
 
@@ -46,7 +51,8 @@ static void time_copies(raw *r, bool by_kernel, gpu_row *row) {
     double ms[COPIES];
     for (int i = -1; i < COPIES; i++) { /* the first one does not count */
         float time = 0;
-        if (!gpu_driver(r->b, row, d->cuEventRecord(r->start, r->b->stream), "cuEventRecord") || !gpu_driver(r->b, row, copy_once(r, by_kernel), "copy") ||
+        if (!gpu_driver(r->b, row, d->cuEventRecord(r->start, r->b->stream), "cuEventRecord") ||
+            !gpu_driver(r->b, row, copy_once(r, by_kernel), "copy") ||
             !gpu_driver(r->b, row, d->cuEventRecord(r->stop, r->b->stream), "cuEventRecord") ||
             !gpu_driver(r->b, row, d->cuEventSynchronize(r->stop), "cuEventSynchronize") ||
             !gpu_driver(r->b, row, d->cuEventElapsedTime(&time, r->start, r->stop), "cuEventElapsedTime"))
@@ -69,10 +75,14 @@ static bool launch(raw *r, gpu_row *row) {
     float a = 2;
     qn__cu_address z = r->to + TINY * 4;
     void *parameters[] = {&a, &r->from, &r->to, &z};
-    return gpu_driver(r->b, row, r->b->driver.cuLaunchKernel(r->tiny, 1, 1, 1, TINY, 1, 1, 0, r->b->stream, parameters, NULL), "cuLaunchKernel");
+    return gpu_driver(r->b, row,
+                      r->b->driver.cuLaunchKernel(r->tiny, 1, 1, 1, TINY, 1, 1, 0, r->b->stream, parameters, NULL),
+                      "cuLaunchKernel");
 }
 
-static bool wait(raw *r, gpu_row *row) { return gpu_driver(r->b, row, r->b->driver.cuStreamSynchronize(r->b->stream), "cuStreamSynchronize"); }
+static bool wait(raw *r, gpu_row *row) {
+    return gpu_driver(r->b, row, r->b->driver.cuStreamSynchronize(r->b->stream), "cuStreamSynchronize");
+}
 
 static void bare(raw *r) {
     static double ms[LAUNCHES];
@@ -88,7 +98,7 @@ static void bare(raw *r) {
     for (int i = 0; i < LAUNCHES; i++)
         if (!launch(r, row)) return;
     if (!wait(r, row)) return;
-    row->call_ms = (gpu_now() - begun) / LAUNCHES;
+    row->call_ms = (gpu_now() - begun) / (double)LAUNCHES;
     snprintf(row->note, sizeof row->note, "mean of %d, until the last one has ended", LAUNCHES);
 }
 
@@ -145,10 +155,13 @@ static bool open_raw(raw *r, gpu_row *row) {
     return gpu_driver(b, row, d->cuModuleLoadDataEx(&r->module, code, 0, NULL, NULL), "cuModuleLoadDataEx") &&
            gpu_driver(b, row, d->cuModuleGetFunction(&r->wide, r->module, "wide_copy"), "cuModuleGetFunction") &&
            gpu_driver(b, row, d->cuModuleGetFunction(&r->tiny, r->module, "tiny"), "cuModuleGetFunction") &&
-           gpu_driver(b, row, d->cuEventCreate(&r->start, CU_EVENT_USUAL), "cuEventCreate") && gpu_driver(b, row, d->cuEventCreate(&r->stop, CU_EVENT_USUAL), "cuEventCreate") &&
-           gpu_driver(b, row, d->cuMemAlloc(&r->from, r->bytes), "cuMemAlloc") && gpu_driver(b, row, d->cuMemAlloc(&r->to, r->bytes), "cuMemAlloc") &&
+           gpu_driver(b, row, d->cuEventCreate(&r->start, CU_EVENT_USUAL), "cuEventCreate") &&
+           gpu_driver(b, row, d->cuEventCreate(&r->stop, CU_EVENT_USUAL), "cuEventCreate") &&
+           gpu_driver(b, row, d->cuMemAlloc(&r->from, r->bytes), "cuMemAlloc") &&
+           gpu_driver(b, row, d->cuMemAlloc(&r->to, r->bytes), "cuMemAlloc") &&
            gpu_driver(b, row, d->cuMemsetD32Async(r->from, 1, r->bytes / 4, b->stream), "cuMemsetD32Async") &&
-           gpu_driver(b, row, d->cuMemsetD32Async(r->to, 1, r->bytes / 4, b->stream), "cuMemsetD32Async") && wait(r, row);
+           gpu_driver(b, row, d->cuMemsetD32Async(r->to, 1, r->bytes / 4, b->stream), "cuMemsetD32Async") &&
+           wait(r, row);
 }
 
 void gpu_raw(gpu_bench *b) {

@@ -25,8 +25,7 @@ trap 'rm -rf "$work"' EXIT
 export QUERN_CACHE=
 failed=0
 
-"$bin/bench_gpu" --probe >"$work/probe" 2>"$work/why"
-[ $? -eq 0 ] || { cat "$work/why" >&2; exit 7; }
+"$bin/bench_gpu" --probe >"$work/probe" 2>"$work/why" || { cat "$work/why" >&2; exit 7; }
 began=$(date +%s)
 cat "$work/probe"
 
@@ -52,7 +51,7 @@ some() { # worker, workers
     while [ "$part" -lt $parts ]; do
         left=$((deadline - $(date +%s)))
         [ $left -gt 0 ] || return
-        timeout $left "$bin/engine_test_engines" --cuda $part/$parts >"$work/part.$part" 2>&1
+        timeout $left "$bin/engine_test_engines" --cuda "$part/$parts" >"$work/part.$part" 2>&1
         echo $? >"$work/rc.$part"
         part=$((part + $2))
     done
