@@ -63,7 +63,7 @@ qn_status qn_context_create(const qn_context_options *options, qn_context **cont
     c->cpu_features = given.cpu_features ? strdup(given.cpu_features) : NULL;
     c->cache_folder = given.cache_folder ? strdup(given.cache_folder) : NULL;
     c->threads = (qn__threads){qn__threads_wanted(given.threads),
-                               given.thread_operations == 1 ? 0 : given.thread_operations ? (double)given.thread_operations : QN__COST_WORTH};
+                               given.thread_operations == 1 ? 0 : given.thread_operations ? (double)given.thread_operations : (double)QN__COST_WORTH};
     atomic_init(&c->references, 1);
     if ((given.cpu && !c->cpu) || (given.cpu_features && !c->cpu_features) || (given.cache_folder && !c->cache_folder) ||
         pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_mutex_init(&c->counting, NULL) != 0 || pthread_mutex_init(&c->measuring, NULL) != 0 ||

@@ -3,9 +3,9 @@
  * which is ended when it takes too long ("hangs"). Figures: docs/decisions/0009-threads.md.
  *
  *     bench_threads [runtime ...]      TBB needs a C face: c++ -O2 -shared -fPIC bench/threads_tbb.cpp -ltbb -o libthreads_tbb.so, in the current folder */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -116,7 +116,7 @@ static void meet(void *context) {
     atomic_int *count = context;
     atomic_fetch_add(count, 1);
     const double begun = now();
-    while (atomic_load(count) < THREADS && now() - begun < 1e5) __builtin_ia32_pause();
+    while (atomic_load(count) < THREADS && now() - begun < 1e5) sched_yield();
 }
 
 static int ascending(const void *a, const void *b) {

@@ -47,7 +47,7 @@ static void threads_of(walker *w, const qn__instr *in) {
         return;
     }
     const double cost = qn__cost_region(w->ir, in->regions[0]);
-    qn__text_format(w->out, ", threads from about %.0f points on", QN__COST_WORTH / (cost > 1 ? cost : 1));
+    qn__text_format(w->out, ", threads from about %.0f points on", (double)QN__COST_WORTH / (cost > 1 ? cost : 1));
 }
 
 static void names(walker *w, const char *what, uint64_t set) {

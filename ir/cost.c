@@ -26,7 +26,7 @@ double qn__cost_region(const qn__ir *ir, qn__region_ref region) {
         const qn__instr *instr = &ir->instrs[ref];
         double inside = 0, turns = is_loop(instr) ? qn__cost_turns(ir, instr) : 1;
         for (uint32_t i = 0; i < instr->region_count; i++) inside += qn__cost_region(ir, instr->regions[i]);
-        cost += qn__cost_operation(instr) + (turns < 0 ? QN__COST_TURNS : turns) * inside;
+        cost += qn__cost_operation(instr) + (turns < 0 ? (double)QN__COST_TURNS : turns) * inside;
     }
     return cost;
 }

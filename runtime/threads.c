@@ -250,7 +250,7 @@ static bool plan(const qn__threads *threads, region *r, double operations) {
     if (stage->form != QN__STAGE_BOX && stage->form != QN__STAGE_LONE) return true; /* their parts are few, and asked for one by one */
     const int64_t claims = (int64_t)r->participants * (stage->uneven ? UNEVEN_CLAIMS : EVEN_CLAIMS);
     r->step = r->parts / claims + (r->parts % claims != 0);
-    if (threads->least > 0 && operations * (double)r->step < CLAIM_OPERATIONS) r->step = (int64_t)(CLAIM_OPERATIONS / operations) + 1;
+    if (threads->least > 0 && operations * (double)r->step < (double)CLAIM_OPERATIONS) r->step = (int64_t)((double)CLAIM_OPERATIONS / operations) + 1;
     return true;
 }
 

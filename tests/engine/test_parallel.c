@@ -316,7 +316,7 @@ static void *nested_caller(void *user) {
     qn_array *output = NULL;
     CHECK(qn_call(outer, inputs, 1, &output, 1, NULL, NULL) == QN_OK, "outer");
     for (int i = 0; output && i < SIZE; i++) found += ((const double *)qn_array_tensor(output)->data)[i];
-    CHECK(found == (double)SIZE * INNER, "%f", found);
+    CHECK(found == (double)SIZE * (double)INNER, "%f", found);
     qn_array_destroy(output);
     free(x);
     qn_kernel_destroy(outer);
