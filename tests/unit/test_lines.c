@@ -65,7 +65,7 @@ static void build_4(table *t, size_t offset_size) {
     build(t, 4, offset_size, &names);
 }
 
-static const char line_strings[] = "/work\0c.qn\0lib\0";
+static const char line_strings[] = "/home\0c.qn\0lib\0";
 
 static void build_5(table *t, size_t offset_size) {
     table names = {.size = 0};
@@ -116,7 +116,7 @@ Test(lines, version_5) {
     for (size_t offset_size = 4; offset_size <= 8; offset_size += 4) {
         table t = {.size = 0};
         build_5(&t, offset_size);
-        expect_rows(&t, "/work/a.qn", "/work/lib/b.qn");
+        expect_rows(&t, "/home/a.qn", "/home/lib/b.qn");
     }
 }
 
