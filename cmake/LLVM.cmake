@@ -34,9 +34,10 @@ else()
     endif()
     separate_arguments(qn_llvm_libs UNIX_COMMAND "${qn_llvm_libs}")
     # llvm-config also names z3 and libxml2; nothing that Quern links calls them. zlib and zstd compress
-    # debug sections. These small libraries are linked statically: the program then needs libc and libm only.
+    # debug sections. These two are linked statically. libstdc++ is the shared one, because TBB brings that: a second copy in the program would share
+    # some symbols with it and not others.
     set(QN_LLVM_LIBRARIES -L${QN_LLVM_LIBDIR} ${qn_llvm_libs}
-        -Wl,-Bstatic -lstdc++ -lzstd -lz -Wl,-Bdynamic -lm -ldl -lpthread)
+        -Wl,-Bstatic -lzstd -lz -Wl,-Bdynamic -lstdc++ -lm -ldl -lpthread)
 endif()
 
 function(qn_llvm_link target)
