@@ -225,6 +225,7 @@ static void child_works(shared *s, bool fresh) {
     }
     qn_kernel_destroy(mine);
     free(d);
+    fflush(stdout); /* what failed */
     _exit(atomic_load(&failures) == 0 ? 0 : 1);
 }
 
@@ -234,6 +235,7 @@ static void fork_child(shared *s, bool fresh, const char *when) {
     int status = -1;
     if (child == 0) {
         alarm(60);
+        atomic_store(&failures, 0); /* the parent's own are not the child's */
         child_works(s, fresh);
     }
     CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0, "%s, the child ended with %x", when, (unsigned)status);
