@@ -7,7 +7,7 @@
 #include <string.h>
 
 qn__cache *qn__context_cache(qn_context *context) {
-    pthread_mutex_lock(&context->mutex);
+    qn__context_lock(context);
     if (!context->cache_opened) {
         const char *message;
         context->cache = qn__cache_open(context->cache_folder, context->options.cache_limit, &message);

@@ -109,8 +109,7 @@ void qn_context_destroy(qn_context *context) {
 }
 
 qn__loader *qn__context_loader(qn_context *context, const char **message) {
-    qn__queue_recover(context);
-    pthread_mutex_lock(&context->mutex);
+    qn__context_lock(context);
     if (!context->loader) {
         context->loader = qn__orc_loader_create(message);
         if (context->loader) context->loader->raw_services = qn__raw_services;

@@ -13,8 +13,7 @@ qn_status qn__cuda_error_record(const qn__cuda_error *failed, qn_error *error) {
 
 qn_status qn__context_cuda(qn_context *context, qn__cuda **cuda, qn_error *error) {
     qn__cuda_error failed = {0};
-    qn__queue_recover(context);
-    pthread_mutex_lock(&context->mutex);
+    qn__context_lock(context);
     if (!context->cuda) context->cuda = qn__cuda_open(&failed);
     *cuda = context->cuda;
     pthread_mutex_unlock(&context->mutex);

@@ -188,6 +188,11 @@ qn_status qn__call_once(qn_kernel *kernel, const DLTensor *const *inputs, qn_arr
 void qn__kernel_drop(const qn_kernel *kernel, qn__loaded *loaded);
 /* In a child process: makes the locks that the parent's worker may hold anew. Everything that meets the worker calls it first. */
 void qn__queue_recover(qn_context *context);
+/* Takes the context's mutex, which the worker may have held when this process was forked off. */
+static inline void qn__context_lock(qn_context *context) {
+    qn__queue_recover(context);
+    pthread_mutex_lock(&context->mutex);
+}
 bool qn__queue_init(qn__queue *queue);
 void qn__queue_end(qn_context *context);
 

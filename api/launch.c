@@ -109,7 +109,7 @@ static void *work(void *argument) {
 
 /* The context's pool, made when needed. */
 static qn__pool *pool_of(qn_context *context) {
-    pthread_mutex_lock(&context->mutex);
+    qn__context_lock(context);
     if (context->pool && context->pool->process != getpid()) context->pool = NULL; /* the parent's, whose threads are not here */
     if (!context->pool) {
         qn__pool *pool = calloc(1, sizeof *pool);
