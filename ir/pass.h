@@ -21,6 +21,9 @@ bool qn__pass_ranges(qn__pass *pass);
 bool qn__pass_fuse(qn__pass *pass);
 bool qn__pass_contraction(qn__pass *pass);
 
+/* In debug builds: verifies the module. False with a *message that says after what it is not valid, or that there is no memory; other builds: true. */
+bool qn__pass_verified(qn__ir *ir, const char *after, const char **message);
+
 /* Replacement of values, batched: passes walk the tree once and rewrite operands as they come by, which is enough since
  * a use never comes before its definition. */
 typedef struct qn__rewrite {

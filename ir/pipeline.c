@@ -54,7 +54,7 @@ static const char *say(qn__ir *ir, const char *format, const char *name, const c
 }
 #endif
 
-static bool verified(qn__ir *ir, const char *after, const char **message) {
+bool qn__pass_verified(qn__ir *ir, const char *after, const char **message) {
 #ifdef NDEBUG
     (void)ir, (void)after, (void)message;
     return true;
@@ -73,7 +73,7 @@ static bool verified(qn__ir *ir, const char *after, const char **message) {
 }
 
 static bool run_list(qn__ir *ir, const char *stop_after, const char **message) {
-    if (!verified(ir, "lower", message)) return false;
+    if (!qn__pass_verified(ir, "lower", message)) return false;
     if (stop_after && !strcmp(stop_after, "lower")) return true;
     for (size_t i = 0; i < COUNT; i++) {
         qn__pass pass = {.ir = ir, .scratch = qn__arena_create(0)};
@@ -84,7 +84,7 @@ static bool run_list(qn__ir *ir, const char *stop_after, const char **message) {
             *message = pass.message ? pass.message : "out of memory";
             return false;
         }
-        if (!verified(ir, list[i].name, message)) return false;
+        if (!qn__pass_verified(ir, list[i].name, message)) return false;
         if (stop_after && !strcmp(stop_after, list[i].name)) break;
     }
     return true;

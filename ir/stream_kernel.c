@@ -508,16 +508,7 @@ static bool clean(maker *m) {
     bool good = pass.scratch && qn__pass_cse(&pass) && qn__pass_dce(&pass);
     m->message = pass.message;
     qn__arena_destroy(pass.scratch);
-#ifndef NDEBUG
-    qn__text report = QN__TEXT_EMPTY;
-    if (good && !m->ir->failed && !qn__verify(m->ir, &report)) {
-        char text[600];
-        snprintf(text, sizeof text, "the kernel of a step is not valid: %.500s", qn__text_bytes(&report));
-        m->message = qn__arena_copy_string(m->arena, text, strlen(text));
-        good = false;
-    }
-    qn__text_free(&report);
-#endif
+    if (good && !m->ir->failed) good = qn__pass_verified(m->ir, "the making of a step", &m->message);
     return good && !m->ir->failed;
 }
 
