@@ -15,11 +15,15 @@ LLVMValueRef qn__register(qn__gpu *g, const char *name) {
 }
 
 LLVMValueRef qn__thread(qn__gpu *g) {
-    LLVMValueRef block = LLVMBuildMul(g->e->builder, qn__register(g, "ctaid.x"), qn__register(g, "ntid.x"), "");
+    LLVMValueRef size = qn__register(g, "ntid.x"), number = qn__register(g, "ctaid.x"); /* one after the other: the text must not depend on the C compiler */
+    LLVMValueRef block = LLVMBuildMul(g->e->builder, number, size, "");
     return LLVMBuildAdd(g->e->builder, block, qn__register(g, "tid.x"), "");
 }
 
-LLVMValueRef qn__threads(qn__gpu *g) { return LLVMBuildMul(g->e->builder, qn__register(g, "nctaid.x"), qn__register(g, "ntid.x"), ""); }
+LLVMValueRef qn__threads(qn__gpu *g) {
+    LLVMValueRef size = qn__register(g, "ntid.x"), blocks = qn__register(g, "nctaid.x");
+    return LLVMBuildMul(g->e->builder, blocks, size, "");
+}
 
 static const char up[] = "llvm.nvvm.shfl.sync.up.i32";
 
