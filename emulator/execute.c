@@ -178,7 +178,7 @@ static void note_fault(em_worker *worker, uint64_t number) {
     while (number < lowest && !__atomic_compare_exchange_n(&worker->run->lowest_fault, &lowest, number, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {}
 }
 
-static bool cancelled(const em_worker *worker) { return worker->run->launch->cancel && __atomic_load_n(worker->run->launch->cancel, __ATOMIC_ACQUIRE); }
+bool em_cancelled(const em_worker *worker) { return worker->run->launch->cancel && __atomic_load_n(worker->run->launch->cancel, __ATOMIC_ACQUIRE); }
 
 /* Runs a block for a while; true: it is over. */
 static bool run_some(em_worker *worker, em_block_state *block) {
@@ -215,14 +215,14 @@ static void *work(void *data) {
     em_block_state *list = NULL;
     uint32_t count = 0;
     bool more = true;
-    while (!worker->no_memory && !cancelled(worker)) {
+    while (!worker->no_memory && !em_cancelled(worker)) {
         if (more && count < MOST_PARKED) more = next_block(worker, &list, &count);
         if (!list) break;
         for (em_block_state **link = &list; *link;) {
             em_block_state *block = *link;
             if (!run_some(worker, block)) {
                 link = &block->next;
-                if (worker->no_memory || cancelled(worker)) break;
+                if (worker->no_memory || em_cancelled(worker)) break;
                 continue;
             }
             *link = block->next;
@@ -230,7 +230,7 @@ static void *work(void *data) {
             retire(worker, block);
         }
     }
-    if (cancelled(worker) && worker->fault.kind == EM_FAULT_NONE && (list || more)) {
+    if (em_cancelled(worker) && worker->fault.kind == EM_FAULT_NONE && (list || more)) {
         worker->fault.kind = EM_FAULT_CANCELLED;
         worker->fault_block = list ? list->number : 0;
         snprintf(worker->fault.text, sizeof worker->fault.text, "kernel %.120s: cancelled", worker->run->code->function->name);

@@ -275,8 +275,7 @@ bool em_run_block(em_block_state *block, uint64_t quanta, bool *done) {
             report_stuck(block);
             return false;
         }
-        const em_launch *launch = block->worker->run->launch;
-        if (launch->cancel && *launch->cancel) return true;
+        if (em_cancelled(block->worker)) return true;
         if (__atomic_load_n(&block->worker->run->lowest_fault, __ATOMIC_RELAXED) < block->number) return true;
     }
     return true;

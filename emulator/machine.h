@@ -267,6 +267,7 @@ bool em_split_push(em_warp *warp, em_split *split, em_entry entry);
 void em_splits_release(em_warp *warp);
 bool em_break_up(em_warp *warp, em_split *split);
 bool em_run_block(em_block_state *block, uint64_t quanta, bool *done);
+bool em_cancelled(const em_worker *worker); /* the launch shall end; thread-safe */
 em_frame *em_frame_take(em_worker *worker, const em_code *code);
 void em_frame_give(em_worker *worker, em_frame *frame);
 
